@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from incoming import hosts
+from incoming import wsgi_servers
 from incoming.core.backend_requests import NewUpload
 from incoming.core.errors import BadParameter
 from incoming.core.ticket import DEST_TYPES, FILE, Ticket
@@ -51,7 +51,7 @@ class Incoming:
         patched, or that will be copied (uWSGI without lazy-apps).
         """
         in_force = load.resolve({}, os.environ, {name: _raw(v) for name, v in settings.items()})
-        self._service = hosts.start(in_force)
+        self._service = wsgi_servers.start(in_force)
 
     # --- in front of the app -----------------------------------------------------------------------
 

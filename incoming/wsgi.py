@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from incoming import hosts
+from incoming import wsgi_servers
 from incoming.commands.serve import log_to_stderr, warn_of_ignored
 from incoming.commands.setting_options import config_path, given
 from incoming.settings import load
@@ -16,12 +16,12 @@ from incoming.websocket.upgrade import WsgiApp
 
 
 def _application() -> WsgiApp:
-    os.environ.update(hosts.late_variables())
+    os.environ.update(wsgi_servers.late_variables())
     found = given(config_path(os.environ.get(load.CONFIG_VARIABLE)), {})
     in_force = load.combined(found)
     log_to_stderr(in_force)
     warn_of_ignored(found, "the web server that runs it does")
-    return hosts.start(in_force).wsgi()
+    return wsgi_servers.start(in_force).wsgi()
 
 
 application: Final = _application()

@@ -21,7 +21,7 @@ LAYERS: Final = """
     cli wsgi
     commands
     embedding
-    hosts
+    wsgi_servers
     composition
     http
     websocket http_uploads

@@ -10,12 +10,10 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import Final
 
 from incoming.client.protocol.events import File
 from incoming.client.source import FileChanged, FileUnreadable
-
-NS_PER_MS: Final = 1_000_000
+from incoming.core.units import NS_PER_MS
 
 
 class FileSource:

@@ -18,8 +18,8 @@ from typing import Final
 from incoming.client.source import FileUnreadable
 from incoming.core.folder_manifest import Entry
 from incoming.core.folder_names import MAX_DEPTH
+from incoming.core.units import NS_PER_MS
 
-NS_PER_MS: Final = 1_000_000
 NAME_OF_NONE: Final = "files"
 """The folder's name where what is sent has no folder in common."""
 DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

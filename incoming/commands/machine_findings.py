@@ -9,13 +9,13 @@ from typing import Final
 
 from incoming.commands.proxy_findings import Grade
 from incoming.core.units import MIB
+from incoming.http import listeners
 from incoming.settings.table import Settings
 
 ENOUGH_DESCRIPTORS: Final = 65_536
 FEW_DESCRIPTORS: Final = 4_096
 DESCRIPTORS_PER_UPLOAD: Final = 2
 FEW_INODES: Final = 10_000
-BACKLOG: Final = 1_024
 SLOW_SYNC_S: Final = 0.1
 EXAMPLE_TOKEN: Final = "CHANGE-ME"
 VOLATILE: Final = ("tmpfs", "ramfs")
@@ -180,7 +180,7 @@ def judge_descriptors(most: int, who: str) -> MachineFinding:
 def judge_backlog(most: int) -> MachineFinding:
     """Returns whether clients that come back together find room in the queue of the listening socket."""
     sentence = f"{most} connections may wait to be accepted."
-    if most >= BACKLOG:
+    if most >= listeners.BACKLOG:
         return MachineFinding("backlog", Grade.OK, sentence)
     fix = "sysctl -w net.core.somaxconn=4096  # and in /etc/sysctl.d/"
     return MachineFinding("backlog", Grade.NOTE, f"{sentence} After a restart, more may come at once.", fix)

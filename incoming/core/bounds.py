@@ -17,7 +17,7 @@ MAX_UPLOAD_METADATA_BYTES: Final = 4096
 """The longest header Upload-Metadata of tus. A longer one is refused: cut, it would mean something else."""
 MAX_REASON_BYTES: Final = 4000
 """The longest reason that is kept. It holds a thousand characters of any kind."""
-MAX_LEFT_OUT: Final = 1000
+MAX_REMEMBERED_LEFT_OUT: Final = 1000
 """How many files of a folder a ticket remembers that were left out. Of more of them it remembers none."""
 
 

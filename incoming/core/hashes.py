@@ -14,6 +14,8 @@ from typing import Final, Protocol, Self
 from crc32c import crc32c
 
 CRC_BYTES: Final = 4
+HASHED_IN_POOL_BYTES: Final = 64 * 1024
+"""More bytes than this are hashed in a thread of the pool: others would wait too long."""
 
 
 class Hash(Protocol):

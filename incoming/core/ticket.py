@@ -17,7 +17,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from incoming.core import file_digest
-from incoming.core.bounds import MAX_LEFT_OUT, MAX_REASON_BYTES, MAX_UPLOAD_METADATA_BYTES, cut, cut_name
+from incoming.core.bounds import (
+    MAX_REASON_BYTES,
+    MAX_REMEMBERED_LEFT_OUT,
+    MAX_UPLOAD_METADATA_BYTES,
+    cut,
+    cut_name,
+)
 from incoming.core.checkpoints import Checkpoint, Checkpoints, added, up_to
 from incoming.core.errors import ExpectedFile, InParts, LengthMismatch, NotInParts, WrongState
 from incoming.core.lifecycle import (
@@ -455,7 +461,7 @@ def _remember(ticket: Ticket, event: Event, was: State) -> Ticket:
                 crc32c=event.crc32c,
                 sha256=event.sha256,
                 file_digest=event.file_digest,
-                left_out=event.left_out if len(event.left_out) <= MAX_LEFT_OUT else (),
+                left_out=event.left_out if len(event.left_out) <= MAX_REMEMBERED_LEFT_OUT else (),
                 checkpoints=(),
                 checked_bytes=None,
             )

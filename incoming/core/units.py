@@ -1,4 +1,4 @@
-"""Sizes: binary units of the settings and limits that end with `_kib` or `_mib`, and sizes in words."""
+"""Units of sizes and times. Settings and limits that end with `_kib` or `_mib` are in binary units."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Final
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+NS_PER_MS: Final = 1_000_000
 _DECIMAL: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 """Units of 1,000: the ones that people know from their disks and networks."""
 

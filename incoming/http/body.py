@@ -10,10 +10,9 @@ from typing import Any, Final
 import gevent
 from gevent.pywsgi import Input
 
+from incoming.http_uploads.receiver import MIN_BYTES_PER_S
 from incoming.runtime.fair_scheduler import yield_if_due
 
-MIN_BYTES_PER_S: Final = 1024
-"""The lowest average speed of a body. A slower client loses the connection."""
 PIECE_BYTES: Final = 64 * 1024
 """How much is read before others may run, and how much is read of a body that the app ignores."""
 UNREAD_TIMEOUT_S: Final = 5.0

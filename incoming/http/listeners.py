@@ -12,6 +12,7 @@ import gevent.socket
 from incoming.core.errors import BadSetting
 
 BACKLOG: Final = 1024
+"""How many connections may wait to be accepted, if the kernel allows that (net.core.somaxconn)."""
 FIRST_INHERITED: Final = 3
 """The descriptor of the first socket that systemd passes on."""
 ANY_ADDRESS: Final = ("0.0.0.0", "::")

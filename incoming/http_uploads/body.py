@@ -25,6 +25,7 @@ from incoming.core.errors import BadRequest, IncomingError, IncompleteBody, Leng
 from incoming.http_uploads.receiver import SILENCE_TIMEOUT_S, BodyBroken, BodyInterrupted, Receiver
 from incoming.runtime.server_connection import ServerConnection, body_connection
 from incoming.wire.chunked import CLOSING_BYTES, BadChunk, ChunkedDecoder
+from incoming.wire.request_head import MAX_LENGTH_DIGITS
 
 __all__ = ["BodyBroken", "BodyInterrupted", "RequestBody", "open_body"]
 
@@ -34,7 +35,6 @@ SLICE_BYTES: Final = 1024 * 1024
 """How much is read at a time. It takes less than half a millisecond; half of it costs a tenth more time."""
 STREAM_BYTES: Final = 64 * 1024
 """How much is asked for at a time where only the server's stream can be read. So much may be lost."""
-MAX_LENGTH_DIGITS: Final = 18
 UPLOAD_RESUMPTION: Final = 104
 _REASONS: Final = {
     HTTPStatus.CONTINUE: "Continue",

@@ -23,7 +23,7 @@ from incoming.runtime.fair_scheduler import QUANTUM_BYTES, is_slice_over, yield_
 SILENCE_TIMEOUT_S: Final = 30.0
 """How long a client may send nothing, or not accept an interim answer."""
 MIN_BYTES_PER_S: Final = 1024
-"""The lowest speed of a body in the long run, so that a drip does not hold a connection."""
+"""The lowest average speed of the body of any request. A slower client loses the connection."""
 DRAIN_TIME_S: Final = 0.025
 """How long an interrupted reader may take for what has arrived before, so that it is not sent again."""
 GATHER_BYTES: Final = 512 * 1024

@@ -26,7 +26,7 @@ The longest valid one is a MsgUploadReq. A file name has at most 255 UTF-16 unit
 MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that JavaScript represents exactly."""
 MAX_LIST_ITEMS: Final = 64
-MAX_LEFT_OUT: Final = 1_000_000
+MAX_LEFT_OUT_ITEMS: Final = 1_000_000
 """A folder has fewer files by far (`max_folder_entries`), and not all of them are left out."""
 
 
@@ -37,7 +37,9 @@ def _data(default: Any = MISSING) -> Any:
 
 def _for_folders(default: Any) -> Any:
     """A member that only messages about folders have. Its list may be as long as a folder's."""
-    return field(default=default, metadata={"is_data": True, "is_optional": True, "most_items": MAX_LEFT_OUT})
+    return field(
+        default=default, metadata={"is_data": True, "is_optional": True, "most_items": MAX_LEFT_OUT_ITEMS}
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from incoming.wire.request_head import TOKEN
+
 MAX_LINE_BYTES: Final = 4096
 """The limit for a chunk size with its extensions."""
 MAX_EXTENSION_BYTES: Final = 16 * 1024
@@ -25,14 +27,13 @@ CLOSING_BYTES: Final = len(b"\r\n0\r\n\r\n")
 
 _LOOK_BYTES: Final = 64  # most lines are shorter
 
-_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
 _BWS: Final = rb"[\t ]*"
-_EXTENSION: Final = _BWS + b";" + _BWS + _TOKEN + b"(?:%b=%b(?:%b|%b))?" % (_BWS, _BWS, _TOKEN, _QUOTED)
+_EXTENSION: Final = _BWS + b";" + _BWS + TOKEN + b"(?:%b=%b(?:%b|%b))?" % (_BWS, _BWS, TOKEN, _QUOTED)
 _SIZE_LINE: Final = re.compile(b"([0-9A-Fa-f]{1,16})((?:%b)*)\r\n" % _EXTENSION)
 _SIZE_BEGUN: Final = re.compile(rb"(?:([0-9A-Fa-f]{1,16})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r?)?")
-_FIELD_LINE: Final = re.compile(b"(%b):[\t ]*([\t\x20-\x7e\x80-\xff]*)\r\n" % _TOKEN)
-_FIELD_BEGUN: Final = re.compile(b"(?:%b(?::[\t\x20-\x7e\x80-\xff]*)?)?\r?" % _TOKEN)
+_FIELD_LINE: Final = re.compile(b"(%b):[\t ]*([\t\x20-\x7e\x80-\xff]*)\r\n" % TOKEN)
+_FIELD_BEGUN: Final = re.compile(b"(?:%b(?::[\t\x20-\x7e\x80-\xff]*)?)?\r?" % TOKEN)
 _END: Final = b"\r\n"
 _FORBIDDEN: Final = frozenset({"content-length", "host", "trailer", "transfer-encoding"})
 """A trailer may not change the framing or the routing of its request (RFC 9110 section 6.5.1)."""

@@ -18,9 +18,9 @@ MAX_HEADER_BYTES: Final = 64 * 1024
 """The limit for all headers of a request. nginx accepts 32 KiB, and browsers rarely send more than 4."""
 MAX_LENGTH_DIGITS: Final = 18
 
-_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_REQUEST: Final = re.compile(_TOKEN.decode() + r" [^\x00-\x20\x7f]+ HTTP/1\.[01]\r?\n")
-_FIELD: Final = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*\r?\n")
+TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_REQUEST: Final = re.compile(TOKEN.decode() + r" [^\x00-\x20\x7f]+ HTTP/1\.[01]\r?\n")
+_FIELD: Final = re.compile(TOKEN + rb":[\t\x20-\x7e\x80-\xff]*\r?\n")
 _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([/?].*)?", re.IGNORECASE | re.DOTALL)
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+]|[^\[\]:@]+)(:\d*)?", re.IGNORECASE | re.ASCII)
 _END: Final = (b"\r\n", b"\n")

@@ -15,9 +15,9 @@ from typing import Any
 
 from crc32c import crc32c
 
+from incoming.core.units import NS_PER_MS
 from tests.support.app import DONE, Delivery, Reply
 
-NS_PER_MS = 1_000_000
 BLOCK_BYTES = 1 << 20
 REFUSED = Reply(404, "it could not be read")
 NOW_MS = 1_764_000_000_000

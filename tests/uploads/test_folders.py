@@ -377,7 +377,7 @@ def test_a_client_that_asks_after_the_end_hears_what_was_left_out(
     house: House, app: FakeApp, monkeypatch: pytest.MonkeyPatch, answer: Done | WillFinish, most: int
 ) -> None:
     """Else it could not tell whether the app has the same folder. The storage may have nothing any more."""
-    monkeypatch.setattr("incoming.core.ticket.MAX_LEFT_OUT", most)
+    monkeypatch.setattr("incoming.core.ticket.MAX_REMEMBERED_LEFT_OUT", most)
     app.answers = [answer]
     ticket_id = house.new_ticket(destType="folder")
     client = claimed(house, ticket_id, proves=True)

@@ -28,7 +28,7 @@ from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import REFUSED, disk_errors, set_mode, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage.local.posix import NO_FOLLOW, folder
-from incoming.storage.local.probe import FILE, trial_folder
+from incoming.storage.local.probe import TRIAL_FILE, trial_folder
 
 log = logging.getLogger(__name__)
 
@@ -100,13 +100,13 @@ class FileGiver:
             set_mode(folder_fd, self._folder_mode)
             os.fchown(folder_fd, owner_uid, -1)
             flags = os.O_RDWR | os.O_CREAT | NO_FOLLOW
-            fd = os.open(FILE, flags, 0o660, dir_fd=folder_fd)
+            fd = os.open(TRIAL_FILE, flags, 0o660, dir_fd=folder_fd)
             try:
                 set_mode(fd, 0o660)
                 os.fchown(fd, owner_uid, -1)
             finally:
                 close_descriptor(fd)
-            close_descriptor(os.open(FILE, os.O_RDWR | NO_FOLLOW, dir_fd=folder_fd))
+            close_descriptor(os.open(TRIAL_FILE, os.O_RDWR | NO_FOLLOW, dir_fd=folder_fd))
 
     def give(self, file: Path, owner_uid: int) -> None:
         """Makes the user the owner of the file and its folder. It survives a power cut. Raises OSError."""

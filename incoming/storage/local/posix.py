@@ -30,6 +30,7 @@ _WRITE, _WAIT_AFTER = 2, 4  # SYNC_FILE_RANGE_*
 _NOT_FOR_THIS_FILE: Final = (errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP, errno.EPERM)
 NO_FOLLOW: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 """Flags for a file that another user may have put there: follow no link, and do not wait for a FIFO."""
+FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | NO_FOLLOW
 STAT_BLOCK_BYTES: Final = 512
 """The unit of st_blocks, whatever the file system's own blocks are (stat(2))."""
 ROUNDING_BYTES: Final = 4096
@@ -98,7 +99,7 @@ def closing(fd: int) -> Iterator[int]:
 
 def folder(path: Path) -> contextlib.AbstractContextManager[int]:
     """Opens an upload's folder, which may not be a link. Its descriptor is closed at the end."""
-    return closing(os.open(path, os.O_RDONLY | os.O_DIRECTORY | NO_FOLLOW))
+    return closing(os.open(path, FOLDER_FLAGS))
 
 
 def write_all(fd: int, content: bytes | bytearray | memoryview, position: int) -> int:

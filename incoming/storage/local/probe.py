@@ -33,8 +33,8 @@ from incoming.storage.local.posix import NO_FOLLOW, fallocate, has_inodes
 
 log = logging.getLogger(__name__)
 
-FOLDER: Final = ".probe"
-FILE, _OTHER = "file", "other"
+PROBE_FOLDER: Final = ".probe"
+TRIAL_FILE, _OTHER = "file", "other"
 _CONTENT: Final = b"Incoming!! tries what this file system can do.\n" * 2048
 """Some blocks without zeros: a hole among them would be an error."""
 NETWORK: Final = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "davfs", "fuse.")
@@ -174,13 +174,15 @@ class _Trial:
     def run(self) -> None:
         """Raises BadSetting, OSError."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place = self._directory / FOLDER
+        place = self._directory / PROBE_FOLDER
         has_room = has_inodes(self._directory)
         with contextlib.ExitStack() as stack:
             with unusable(self._directory, "no folder can be made in it"):
                 folder_fd = stack.enter_context(trial_folder(self._directory))
             with unusable(self._directory, "no file can be made in it"):
-                fd = os.open(FILE, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o600, dir_fd=folder_fd)
+                fd = os.open(
+                    TRIAL_FILE, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o600, dir_fd=folder_fd
+                )
             stack.callback(close_descriptor, fd)
             self.found.counts_inodes = has_room  # now there was one for a folder and one for a file
             self._set_modes(folder_fd)  # needs no space, so it comes first
@@ -245,7 +247,7 @@ class _Trial:
             self.found.weaker.append(OTHER_MODE.format(wanted=f"{need.mode:04o}", has=has, reason=reason))
 
     def _check_folder(self, fd: int) -> None:
-        if not _locks(self._directory / FOLDER / FILE):
+        if not _locks(self._directory / PROBE_FOLDER / TRIAL_FILE):
             self.found.weaker.append(NO_LOCKS)
         kind, _ = mounted(mounts(), mount_id(self._directory))
         self.found.copies_on_write = kind in COPIES_ON_WRITE
@@ -269,7 +271,7 @@ class _Trial:
     def _rename(self, folder_fd: int, fd: int) -> None:
         with unusable(self._directory, "no file in it can take the place of another", is_ours=True):
             close_descriptor(os.open(_OTHER, os.O_WRONLY | os.O_CREAT | NO_FOLLOW, 0o600, dir_fd=folder_fd))
-            os.replace(FILE, _OTHER, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+            os.replace(TRIAL_FILE, _OTHER, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
             same = os.path.samestat(os.fstat(fd), os.stat(_OTHER, dir_fd=folder_fd))
         if not same:
             raise BadSetting("storage_dir", f"{self._directory}: {NOT_THE_SAME}. {_OTHER_REMEDY}")
@@ -284,11 +286,11 @@ def is_on_network(kind: str) -> bool:
 
 @contextlib.contextmanager
 def trial_folder(directory: Path) -> Iterator[int]:
-    """Yields the descriptor of an empty folder in `directory`, for `FILE`. One at a time.
+    """Yields the descriptor of an empty folder in `directory`, for `TRIAL_FILE`. One at a time.
 
     It first removes what a killed process has left. Raises OSError.
     """
-    place = directory / FOLDER
+    place = directory / PROBE_FOLDER
     _remove(place)
     os.mkdir(place, 0o700)  # noqa: PTH102 - by `os`, like all calls here
     try:
@@ -316,7 +318,7 @@ def _locks(file: Path) -> bool:
 
 def _remove(place: Path) -> None:
     """Removes the trial's folder if it can. Raises nothing."""
-    for name in (FILE, _OTHER):
+    for name in (TRIAL_FILE, _OTHER):
         with contextlib.suppress(OSError):
             os.unlink(place / name)  # noqa: PTH108
     with contextlib.suppress(OSError):

@@ -20,11 +20,11 @@ from incoming.core.errors import BadSetting
 from incoming.runtime.filesystem import mount_id
 from incoming.storage.local import probe as probe_module
 from incoming.storage.local.probe import (
-    FOLDER,
     NO_FOLDER_SYNC,
     NO_HOLES,
     NO_LOCKS,
     NO_SIZE,
+    PROBE_FOLDER,
     Need,
     is_on_network,
     probe,
@@ -68,8 +68,8 @@ def test_a_tmpfs_has_all_that_is_needed(mount: Mount) -> None:
 
 
 def test_what_a_killed_trial_has_left_is_removed(tmp_path: Path) -> None:
-    (tmp_path / FOLDER).mkdir()
-    (tmp_path / FOLDER / "file").write_text("half")
+    (tmp_path / PROBE_FOLDER).mkdir()
+    (tmp_path / PROBE_FOLDER / "file").write_text("half")
     probe(tmp_path, JOURNAL_NEEDS)
     assert list(tmp_path.iterdir()) == []
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Final
 
 from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import disk_errors
@@ -16,9 +15,7 @@ from incoming.storage.local import posix
 from incoming.storage.local.folders.disk import FolderDisk, list_name
 from incoming.storage.local.folders.tree import everything
 from incoming.storage.local.ownership import FileGiver, LocalOwnership, give_file, give_folder
-from incoming.storage.local.posix import NO_FOLLOW, closing, folder
-
-_FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | NO_FOLLOW
+from incoming.storage.local.posix import FOLDER_FLAGS, NO_FOLLOW, closing, folder
 
 
 class LocalFolderOwnership:
@@ -56,10 +53,10 @@ class LocalFolderOwnership:
         self._giver.let_user_pass(owner_uid)
 
     def _give_tree(self, ticket_id: str, folder_fd: int, owner_uid: int, syncs_each: bool) -> None:
-        with closing(os.open(ticket_id, _FOLDER_FLAGS, dir_fd=folder_fd)) as fd:
+        with closing(os.open(ticket_id, FOLDER_FLAGS, dir_fd=folder_fd)) as fd:
             for parent_fd, entry in everything(fd):
                 if entry.is_dir(follow_symlinks=False):
-                    with closing(os.open(entry.name, _FOLDER_FLAGS, dir_fd=parent_fd)) as inner_fd:
+                    with closing(os.open(entry.name, FOLDER_FLAGS, dir_fd=parent_fd)) as inner_fd:
                         give_folder(inner_fd, owner_uid)
                 else:
                     _give(entry.name, parent_fd, owner_uid, syncs_each)

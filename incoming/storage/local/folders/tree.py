@@ -16,15 +16,15 @@ from itertools import count
 from typing import Final
 
 from incoming.core.folder_names import MAX_DEPTH
+from incoming.core.units import NS_PER_MS
 from incoming.runtime.filesystem import set_mode
 from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage.local.deletion import Deletion
 from incoming.storage.local.directory import DIR_MODE, FILE_MODE
-from incoming.storage.local.posix import GONE, NO_FOLLOW, closing
+from incoming.storage.local.posix import FOLDER_FLAGS, GONE, NO_FOLLOW, closing
 
 FOLDERS_KEPT: Final = 8
 """How many folders stay open: those that got files last."""
-_FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | NO_FOLLOW
 
 
 class FolderTree:
@@ -110,7 +110,7 @@ class FolderTree:
         if create:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(name, DIR_MODE & 0o777, dir_fd=above_fd)
-        fd = os.open(name, _FOLDER_FLAGS, dir_fd=above_fd)
+        fd = os.open(name, FOLDER_FLAGS, dir_fd=above_fd)
         if create:
             set_mode(fd, DIR_MODE)
         self._open[path] = fd
@@ -121,7 +121,7 @@ class FolderTree:
 
 def set_time(file: int | str, modified_ms: int, dir_fd: int | None = None) -> None:
     """Sets when a file or folder was changed last, in milliseconds since 1970. A link is not followed."""
-    times_ns = modified_ms * 1_000_000, modified_ms * 1_000_000
+    times_ns = modified_ms * NS_PER_MS, modified_ms * NS_PER_MS
     if dir_fd is None:
         os.utime(file, ns=times_ns)
     else:
@@ -140,7 +140,7 @@ def everything(folder_fd: int, depth: int = MAX_DEPTH + 1) -> Iterator[tuple[int
         if entry.is_dir(follow_symlinks=False):
             if not depth:
                 raise OSError(errno.ELOOP, "The folder is too deep")
-            with closing(os.open(entry.name, _FOLDER_FLAGS, dir_fd=folder_fd)) as fd:
+            with closing(os.open(entry.name, FOLDER_FLAGS, dir_fd=folder_fd)) as fd:
                 yield from everything(fd, depth - 1)
         yield folder_fd, entry
 
@@ -174,14 +174,14 @@ def remove_tree(name: str, parent_fd: int, deletion: Deletion, most_files: int =
     two descriptors: what is in a folder of the folder is moved up first.
     """
     try:
-        fd = os.open(name, _FOLDER_FLAGS, dir_fd=parent_fd)
+        fd = os.open(name, FOLDER_FLAGS, dir_fd=parent_fd)
     except FileNotFoundError:
         return True
     numbers, budget = count(), _Budget(most_files)
     try:
         while folders := _unlink_files(fd, deletion, budget):
             for folder in folders:
-                with closing(os.open(folder, _FOLDER_FLAGS, dir_fd=fd)) as inner_fd:
+                with closing(os.open(folder, FOLDER_FLAGS, dir_fd=fd)) as inner_fd:
                     for inner in _unlink_files(inner_fd, deletion, budget):
                         _move_up(inner, inner_fd, fd, numbers)
                 os.rmdir(folder, dir_fd=fd)

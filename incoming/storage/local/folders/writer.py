@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Final
 
 from incoming.core.errors import BytesLost, IncomingError, StorageFailed
+from incoming.core.hashes import HASHED_IN_POOL_BYTES
 from incoming.runtime.filesystem import disk_errors
 from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage.local.folders.completion import complete
@@ -19,8 +19,6 @@ from incoming.storage.local.folders.sync import sync
 from incoming.storage.local.posix import FileSync
 from incoming.storage.local.write_path import WritePath
 from incoming.storage.local.writer import LocalWriter, Reserve
-
-HASHED_IN_POOL_BYTES: Final = 64 * 1024
 
 
 class LocalFolderWriter:

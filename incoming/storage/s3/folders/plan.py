@@ -19,7 +19,7 @@ from incoming.storage.s3.keys import MAX_KEY_BYTES
 from incoming.storage.s3.metadata.folder_states import StoredPiece
 from incoming.storage.s3.part_plan import PartPlan, plan_for
 
-HEAD: Final = 1
+HEAD_NUMBER: Final = 1
 """The number of the piece that is the head."""
 NAMES: Final = NameRules(max_name_bytes=MAX_KEY_BYTES)
 """A bucket has no limit for a name, only for a whole key."""
@@ -44,7 +44,7 @@ class FolderPlan:
         self.keys = keys
         self._part_bytes = part_bytes
         self._firsts = array("Q", bytes(8 * len(manifest.entries)))
-        number = HEAD + 1
+        number = HEAD_NUMBER + 1
         for index, entry in enumerate(manifest.entries):
             self._firsts[index] = number
             if entry.size_bytes > part_bytes:
@@ -79,7 +79,7 @@ class FolderPlan:
 
     def end(self, number: int) -> int:
         """Returns where a piece ends in the stream."""
-        if number <= HEAD:
+        if number <= HEAD_NUMBER:
             return self.manifest.head_bytes * number
         piece = self.piece(number)
         start, end = self.manifest.range_of(piece.entry)
@@ -92,7 +92,9 @@ class FolderPlan:
 
     def left_out(self, pieces: Sequence[StoredPiece]) -> tuple[int, ...]:
         """Returns the indices of the entries that are left out, in order, of what is stored."""
-        numbers = (number for number in range(HEAD + 1, len(pieces) + 1) if not pieces[number - 1].etag)
+        numbers = (
+            number for number in range(HEAD_NUMBER + 1, len(pieces) + 1) if not pieces[number - 1].etag
+        )
         return tuple(dict.fromkeys(self.piece(number).entry for number in numbers))
 
     def with_pieces(

@@ -28,12 +28,13 @@ from incoming.core.errors import (
     TakenOver,
 )
 from incoming.core.folder_manifest import HEADER_BYTES, head_bytes
+from incoming.core.hashes import HASHED_IN_POOL_BYTES
 from incoming.core.ticket import short_id
 from incoming.storage import OnDurable
 from incoming.storage.s3.folders.completion import FolderCompletion, list_key
 from incoming.storage.s3.folders.context import FolderContext, HeadLost
 from incoming.storage.s3.folders.objects import NewObject, time_metadata
-from incoming.storage.s3.folders.plan import HEAD, FolderPlan, Piece, read_plan
+from incoming.storage.s3.folders.plan import HEAD_NUMBER, FolderPlan, Piece, read_plan
 from incoming.storage.s3.metadata.folder_states import FolderState, StoredPiece
 from incoming.storage.s3.metadata.manifest import HEAD_BYTES, Manifest, Remainder, StoredPart
 from incoming.storage.s3.part_buffer import Extent, PartBody, PartBuffer
@@ -47,7 +48,6 @@ NOTE_AFTER_S: Final = 0.02
 """Pieces that are stored within this time are noted together."""
 QUEUED_PIECES: Final = 64
 """A client waits while this many pieces are not stored yet."""
-HASHED_IN_POOL_BYTES: Final = 64 * 1024
 HEAD_LOST: Final = (
     "upload %(ticket)s: the object with the list of its files is missing in S3, or has other bytes. The "
     "client sends the whole folder again"
@@ -133,7 +133,7 @@ class S3FolderWriter(StreamWriter):
         self._wants_sha256 = True
 
     def _capacity_bytes(self, number: int) -> int:
-        if number == HEAD:
+        if number == HEAD_NUMBER:
             return self._head_bytes or HEADER_BYTES
         if self._plan is None or number > self._plan.count:
             return 0
@@ -279,7 +279,7 @@ class S3FolderWriter(StreamWriter):
                 self._read_head(header)
             self._head_bytes = length_bytes
             self._buffer.release()
-            self._buffer = self._new_buffer(HEAD)
+            self._buffer = self._new_buffer(HEAD_NUMBER)
             self._buffer.append(memoryview(begun))
             return self._append(chunk[:missing], None)
         self._read_head(begun + bytes(chunk[:missing]))
@@ -344,7 +344,7 @@ class S3FolderWriter(StreamWriter):
         generation, buffer = self._generation, piece.buffer
         with self._places, s3_errors():
             self._fill(buffer)
-            if buffer.number == HEAD:
+            if buffer.number == HEAD_NUMBER:
                 self._head_key = self._put_remainder(buffer, piece.extent, self._still(generation)).key
                 self._shared.keep(self._head_key, self._known_plan)
                 return self._head_key
@@ -432,7 +432,7 @@ class S3FolderWriter(StreamWriter):
     def _complete_large_files(self, first: int) -> None:
         """Begins to make the objects of the large files that end with a noted piece, from this one on."""
         plan, generation = self._known_plan, self._generation
-        for number in range(max(first, HEAD + 1), self._state.count + 1):
+        for number in range(max(first, HEAD_NUMBER + 1), self._state.count + 1):
             what = plan.piece(number) if self._state.uploads else None
             if what and what.part and number == plan.last(what.entry) and what.entry in self._state.uploads:
                 self._completing.add(what.entry)
@@ -521,7 +521,7 @@ class S3FolderWriter(StreamWriter):
         count = plan.last_within(length_bytes, state.count) if plan else 0
         whole_bytes = plan.end(count) if plan else 0
         remainder: Remainder | None = None
-        begun = plan.piece(count + 1) if plan and HEAD <= count < plan.count else None
+        begun = plan.piece(count + 1) if plan and HEAD_NUMBER <= count < plan.count else None
         if plan and begun and self._goes_as_a_whole(plan, begun, count):
             count = plan.first(begun.entry) - 1
         elif length_bytes > whole_bytes:
@@ -556,9 +556,9 @@ class S3FolderWriter(StreamWriter):
             self._fill(self._buffer)
             return Remainder(remainder.key, remainder.number, *self._buffer.measure(size_bytes))
         stored = self._pieces[number - 1]
-        if plan is None or (number > HEAD and (plan.piece(number).part or not stored.etag)):
+        if plan is None or (number > HEAD_NUMBER and (plan.piece(number).part or not stored.etag)):
             return None
-        key = self._state.head_key if number == HEAD else plan.keys[plan.piece(number).entry]
+        key = self._state.head_key if number == HEAD_NUMBER else plan.keys[plan.piece(number).entry]
         known = Extent(stored.size_bytes, stored.crc32c, stored.head_crc32c)
         buffer = PartBuffer(number, stored.size_bytes, self._context.memory, known)
         generation = self._generation

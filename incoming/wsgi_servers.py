@@ -1,4 +1,4 @@
-"""Support for process managers (uWSGI, gunicorn).
+"""Support for the WSGI servers of others: uWSGI and gunicorn.
 
 The process has to be patched by gevent. Without Redis and S3, all tickets are in one process. If a manager
 would then run several, or copy this one after it has opened the storage, the start fails with an error that
