@@ -136,7 +136,7 @@ def log_line(shown: View) -> str:
 
 
 def bar_line(shown: View, columns: int, full: str = "#", empty: str = "-") -> str:
-    """Returns a line of fewer than so many columns: name, percent, a bar if it fits, and the tail."""
+    """Returns a line of fewer than this many columns: name, percent, a bar if it fits, and the tail."""
     room = columns - 1 - len("100%") - 4
     tail, short_tail = shown.tails
     if column_count(tail) > room - MIN_NAME_COLUMNS:
@@ -166,7 +166,7 @@ def column_count(text: str) -> int:
 
 
 def shortened(text: str, columns: int) -> str:
-    """Returns the text in at most so many columns. It is cut in the middle."""
+    """Returns the text in at most this many columns, shortened in the middle."""
     if column_count(text) <= columns:
         return text
     head, tail = text[: len(text) // 2], text[len(text) // 2 :]

@@ -46,7 +46,7 @@ class Batch:
 
     def read(self, folder: Folder, manifest: FolderManifest, roots: Sequence[FolderFiles]) -> None:
         """Reads all of it. Only one thread may do so."""
-        # The byte behind a file tells whether it has grown. The next file's first one takes its place.
+        # The byte after a file shows whether it has grown. The next file's first one takes its place.
         content = memoryview(self.content)
         at = 0
         for index in range(self.first, self.after):

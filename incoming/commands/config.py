@@ -1,4 +1,4 @@
-"""`incoming config`: the settings in force, and where each of them comes from."""
+"""`incoming config`: the settings in effect, and where each of them comes from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HIDDEN = "(set)"
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 @setting_options
 def config(config_file: str | None, changed: bool, as_json: bool, **options: str | None) -> None:
-    """Show the settings in force, and where each comes from.
+    """Show the settings in effect, and where each comes from.
 
     It takes the options of `serve` and starts nothing. It shows what `incoming serve` would use with these
     options, this file and this environment.

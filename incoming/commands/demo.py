@@ -21,7 +21,7 @@ _PACKAGE: Final = Path(__file__).parent.parent
 EXAMPLES_DIR: Final = next(
     (d for d in (_PACKAGE / "examples", _PACKAGE.parent / "examples") if d.is_dir()), _PACKAGE / "examples"
 )
-"""Inside the package when it is installed, beside it in the source tree."""
+"""Inside the package when it is installed, next to it in the source tree."""
 INSTALLED_UPLOADS: Final = "incoming-examples"
 """The folder in the current one for uploads of installed examples. In the source tree, each has its own."""
 EXAMPLES: Final = (

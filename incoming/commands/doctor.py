@@ -1,4 +1,4 @@
-"""`incoming doctor`: is this machine fit for the server? With a URL: what do proxies do to uploads?"""
+"""`incoming doctor`: is this machine ready for the server? With a URL: what do proxies do to uploads?"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TOPIC_CHARS: Final = max(len(topic) for topic in Topic)
 INDENT: Final = len("  CHANGE  ") + TOPIC_CHARS + len("  ")
 MAX_WIDTH: Final = 110
 WAY_VERDICTS: Final = ("Uploads work well on this path.", f" {SHIPPED}")
-MACHINE_VERDICTS: Final = ("This machine is fit for the server.", "")
+MACHINE_VERDICTS: Final = ("This machine is ready for the server.", "")
 
 
 @click.command()
@@ -47,7 +47,7 @@ MACHINE_VERDICTS: Final = ("This machine is fit for the server.", "")
 def doctor(  # noqa: PLR0913, PLR0917 - one for each option
     url: str | None, hold_s: int, ca_file: str | None, insecure: bool, as_json: bool, config_file: str | None
 ) -> None:
-    """Find out what is wrong with this machine, or with the way to the server, and what to change.
+    """Find out what is wrong with this machine, or with the path to the server, and what to change.
 
     Without URL it examines the machine that the server runs on: settings, permissions, file system, free
     space, limits, clock. It finds the settings as the server does, and asks the server if it runs.
@@ -68,7 +68,7 @@ def doctor(  # noqa: PLR0913, PLR0917 - one for each option
         else:
             address = parse(url if "://" in url else f"https://{url}")
             findings = Doctor(address, _context(ca_file, insecure), hold_s).examine()
-            head, verdicts = f"The way to {address}", WAY_VERDICTS
+            head, verdicts = f"The path to {address}", WAY_VERDICTS
     except (BadAddress, BadSetting, Unreachable) as exc:
         sys.exit(str(exc))
     lines = _json_lines(findings) if as_json else report(head, findings, verdicts, _width())

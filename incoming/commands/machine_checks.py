@@ -62,7 +62,7 @@ def _storage(settings: Settings) -> Iterator[MachineFinding]:
     """Yields what there is to say about the storage directory."""
     top = Path(settings.storage_dir).absolute()
     if not top.is_dir():
-        sentence = f"{top} does not exist. The first start makes it."
+        sentence = f"{top} does not exist. The first start creates it."
         fix = f"install -d -o incoming -g uploads -m 2770 {top}"
         yield MachineFinding("permissions", Grade.NOTE, sentence, fix)
         return
@@ -96,7 +96,7 @@ def _try_as_the_owner(top: Path) -> tuple[str, str, float]:
             for place in places:
                 took_s = max(took_s, _sync_s(place))
         except OSError as exc:
-            if exc.errno == errno.ENOSPC:  # that is said beside it
+            if exc.errno == errno.ENOSPC:  # another finding says that
                 return user, "", took_s
             return user, exc.strerror or str(exc), took_s
     return user, "", took_s

@@ -1,4 +1,4 @@
-"""What `incoming doctor` can find about the machine, and how to mend it: pure."""
+"""What `incoming doctor` can find about the machine, and how to fix it: pure."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def judge_settings(settings: Settings, file: str, unknown_variables: list[str]) 
         sentence = f"The environment variable {variable} is not a setting."
         found.append(MachineFinding(topic, Grade.NOTE, sentence, f"unset {variable}"))
     if hmac.compare_digest(settings.backend_token.encode(), EXAMPLE_TOKEN.encode()):
-        sentence = "backend_token is the one of the examples. Everybody knows it."
+        sentence = "backend_token is the one from the examples, which everybody knows."
         fix = "python3 -c 'import secrets; print(secrets.token_urlsafe())'  # a new one"
         found.append(MachineFinding(topic, Grade.CHANGE, sentence, fix))
     if not settings.handover_hosts:
         sentence = (
-            "A signalFinishURL may name any host. Anyone who gets tickets can make the server call others."
+            "A signalFinishURL may name any host. Anyone who gets tickets can make the server call any host."
         )
         found.append(MachineFinding(topic, Grade.NOTE, sentence, 'handover_hosts = ["the.host.of.your.app"]'))
     return found
@@ -62,19 +62,17 @@ def judge_callers(settings: Settings) -> MachineFinding:
     """Returns who may call the backend routes, and through which proxies."""
     topic = "proxy headers"
     if everybody := _whole_internet(settings.allowed_backends):
-        sentence = f"allowed_backends has {everybody}: everybody may get tickets."
+        sentence = f"allowed_backends contains {everybody}: everybody may get tickets."
         return MachineFinding(
             topic, Grade.CHANGE, sentence, "backend_token = ...  # instead of allowed_backends"
         )
     if trusted := _whole_internet(settings.trusted_proxies):
-        sentence = (
-            f"trusted_proxies has {trusted}: every client chooses the address that its limits count for."
-        )
+        sentence = f"trusted_proxies contains {trusted}: every client can choose the address for its limits."
         return MachineFinding(
             topic, Grade.CHANGE, sentence, 'trusted_proxies = ["the.address.of.your.proxy"]'
         )
     if settings.host in ("0.0.0.0", "::"):
-        sentence = "The server listens on all addresses, without https. Strangers reach it beside the proxy."
+        sentence = "The server listens on all addresses, without https. Strangers can bypass the proxy."
         fix = 'host = "127.0.0.1"  # if the proxy is on this machine; not needed with incoming.socket'
         return MachineFinding(topic, Grade.NOTE, sentence, fix)
     return MachineFinding(topic, Grade.OK, f"The server listens on {settings.host} only.")
@@ -99,7 +97,9 @@ def judge_file_system(kind: str, read_only: bool, on_network: bool, path: str) -
         sentence = f"{path} is in the container itself ({kind}). It disappears with the container."
         return MachineFinding(topic, Grade.CHANGE, sentence, f"docker run --volume incoming:{path} ...")
     if on_network:
-        sentence = f"{path} is on another machine ({kind}). While that is away, no upload starts or ends."
+        sentence = (
+            f"{path} is on another machine ({kind}). While it is unavailable, no upload starts or ends."
+        )
         fix = "docs/reference/file-systems.md says how to mount it, and what may be stored there."
         return MachineFinding(topic, Grade.NOTE, sentence, fix)
     return MachineFinding(topic, Grade.OK, f"{path} is on {kind or 'a file system of an unknown type'}.")
@@ -115,7 +115,7 @@ def judge_permissions(user: str, problem: str, journal_mode: int | None, path: s
         sentence = f"{user} can't write to {path}: {problem}."
         return MachineFinding(topic, Grade.CHANGE, sentence, f"chown -R {user}:uploads {path}")
     if journal_mode is not None and journal_mode & 0o077:
-        sentence = f"Others may enter {path}/journal ({journal_mode:04o}), which has the secrets of apps."
+        sentence = f"Others may enter {path}/journal ({journal_mode:04o}), which has the apps' secrets."
         return MachineFinding(topic, Grade.CHANGE, sentence, f"chmod 700 {path}/journal")
     return MachineFinding(
         topic, Grade.OK, f"{user} can write to {path}, and nobody else can read the journal."
@@ -132,12 +132,12 @@ def judge_server(address: str, health: str, proxied_status: int) -> MachineFindi
     if not health:
         return MachineFinding(topic, Grade.NOTE, f"No server answers at {address}.", "incoming serve")
     if health != "ok":
-        sentence = f"The server at {address} takes no new uploads: {health}."
+        sentence = f"The server at {address} accepts no new uploads: {health}."
         return MachineFinding(
             topic, Grade.CHANGE, sentence, "docs/how-to/monitoring.md#health says what to do."
         )
     if proxied_status == HTTP_OK:
-        sentence = f"The server at {address} opens its backend routes to requests of a proxy."
+        sentence = f"The server at {address} opens its backend routes to requests through a proxy."
         return MachineFinding(topic, Grade.CHANGE, sentence, 'allowed_backends = ["the.address.of.your.app"]')
     return MachineFinding(topic, Grade.OK, f"It answers at {address}, and is healthy.")
 
@@ -146,7 +146,7 @@ def judge_sync(took_s: float) -> MachineFinding:
     """Returns whether the disk syncs fast enough: each change of a ticket waits for that."""
     if took_s < SLOW_SYNC_S:
         return MachineFinding("disk", Grade.OK, f"A sync takes {took_s * 1000:.1f} ms.")
-    sentence = f"A sync takes {took_s * 1000:.0f} ms. Each ticket and each end of an upload waits for one."
+    sentence = f"A sync takes {took_s * 1000:.0f} ms. Each new ticket and each end of an upload waits for it."
     return MachineFinding(
         "disk", Grade.NOTE, sentence, "storage_dir = ...  # on an SSD, without other programs"
     )
@@ -157,7 +157,7 @@ def judge_room(free_bytes: int, free_inodes: int, min_free_mib: int) -> MachineF
     topic, fix = "free space", "df -h; df -i  # then make room, or set another storage_dir"
     if free_bytes <= min_free_mib * MIB:
         sentence = (
-            f"{free_bytes / 1e9:.1f} GB are free. min_free_mib keeps {min_free_mib} MiB: no upload begins."
+            f"{free_bytes / 1e9:.1f} GB are free. min_free_mib is {min_free_mib} MiB, so no upload can begin."
         )
         return MachineFinding(topic, Grade.CHANGE, sentence, fix)
     if 0 <= free_inodes < FEW_INODES:
@@ -193,10 +193,10 @@ def judge_clock(synchronized: bool | None, uses_s3: bool) -> MachineFinding:
     fix = "timedatectl set-ntp true"
     if synchronized is None:
         return MachineFinding(
-            "clock", Grade.NOTE, "This system does not tell whether it is synchronized.", fix
+            "clock", Grade.NOTE, "This system does not say whether it is synchronized.", fix
         )
     if uses_s3:
-        sentence = "It is not synchronized. S3 refuses requests of a clock that is 15 minutes wrong."
+        sentence = "It is not synchronized. S3 refuses requests if the clock is off by 15 minutes."
         return MachineFinding("clock", Grade.CHANGE, sentence, fix)
     sentence = (
         "It is not synchronized. Times in the log may be wrong. Uploads and tickets do not depend on it."

@@ -32,7 +32,7 @@ LAST: Final = "NAME"
 HEAD: Final = f"{'UPLOAD':<9} {'STATE':<13} {'DONE':>5} {'SIZE':>9} {'SPEED':>11} {'IDLE':>9}  {LAST}"
 
 
-def _beside_a_server(function: Callable[..., None]) -> Callable[..., None]:
+def _with_a_server(function: Callable[..., None]) -> Callable[..., None]:
     """Passes the server to a command as its first argument, and prints errors as sentences."""
 
     @wraps(function)
@@ -58,11 +58,11 @@ def _beside_a_server(function: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object per line and upload, for programs."
 )
-@_beside_a_server
+@_with_a_server
 def uploads(remote: Remote, everything: bool, state: str | None, watch: bool, as_json: bool) -> None:
     """List uploads, with their progress.
 
-    If the server does not run, the list comes from its journal or its Redis.
+    If the server is not running, the list comes from its journal or its Redis.
     """
     while True:
         try:
@@ -83,7 +83,7 @@ def uploads(remote: Remote, everything: bool, state: str | None, watch: bool, as
 
 @click.command()
 @click.argument("upload_id", metavar="ID")
-@_beside_a_server
+@_with_a_server
 def retry(remote: Remote, upload_id: str) -> None:
     """Retry a failed handover, for example when the app is repaired.
 
@@ -95,7 +95,7 @@ def retry(remote: Remote, upload_id: str) -> None:
 
 @click.command()
 @click.argument("upload_id", metavar="ID")
-@_beside_a_server
+@_with_a_server
 def cancel(remote: Remote, upload_id: str) -> None:
     """Cancel an upload: its file is removed, and its client and its app are notified.
 
@@ -106,7 +106,7 @@ def cancel(remote: Remote, upload_id: str) -> None:
 
 
 @click.command()
-@_beside_a_server
+@_with_a_server
 def sweep(remote: Remote) -> None:
     """Do the regular housekeeping now; the server does it every half minute.
 

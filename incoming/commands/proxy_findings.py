@@ -1,4 +1,4 @@
-"""What `incoming doctor` can find about a way to the server, and the lines that mend it."""
+"""What `incoming doctor` can find about a path to the server, and the lines that fix it."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ REMEDIES: Final[dict[Topic, dict[str, tuple[str, ...]]]] = {
 }
 """What to change, for each proxy, where a topic is not fine: directives and sections to paste, or to remove.
 
-HAProxy's say in a comment where they stand. A proxy that cannot do the harm has none.
+HAProxy's lines say in a comment where they belong. A proxy that can't do the harm has none.
 """
 
 
@@ -178,7 +178,7 @@ def judge_buffering(topic: Topic, first_byte_s: float, last_byte_s: float, pause
     return Finding(
         topic,
         Grade.CHANGE,
-        f"{what} reaches the server only when all of it is there. A broken connection loses all of it.",
+        f"{what} reaches the server only when it is complete. A broken connection loses all of it.",
     )
 
 
@@ -211,17 +211,17 @@ def judge_slow_body(took_s: float, pause_s: float, how: str) -> Finding:
 def judge_interim(
     sent: bool, passed: list[int], missing: list[int], broken: list[int], shows_proxy: bool
 ) -> Finding:
-    """Returns what it means that these interim answers passed, did not, or spoiled the final answer."""
+    """Returns what it means that these interim answers passed, did not, or broke the final answer."""
     if not sent:
         sentence = "They can't be tried, since HTTP/1.0 reaches the server."
         return Finding(Topic.INTERIM, Grade.NOTE, sentence)
     if broken:
-        harm = f"{_names(broken)}: the proxy takes it for the final answer, or fails."
+        harm = f"{_names(broken)}: the proxy treats it as the final answer, or fails."
         if shows_proxy:
-            return Finding(Topic.INTERIM, Grade.NOTE, f"{harm} The server sees the proxy, and sends none.")
-        return Finding(Topic.INTERIM, Grade.CHANGE, f"{harm} The server sees no sign of the proxy.")
+            return Finding(Topic.INTERIM, Grade.NOTE, f"{harm} The server detects the proxy, and sends none.")
+        return Finding(Topic.INTERIM, Grade.CHANGE, f"{harm} The server can't detect the proxy.")
     if missing:
-        return Finding(Topic.INTERIM, Grade.NOTE, f"{_names(missing)}: not passed on. That does no harm.")
+        return Finding(Topic.INTERIM, Grade.NOTE, f"{_names(missing)}: not passed on. This does no harm.")
     return Finding(Topic.INTERIM, Grade.OK, f"{_names(passed)}: passed on.")
 
 

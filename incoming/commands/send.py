@@ -61,7 +61,7 @@ EXIT_CODES: Final = {
 @click.option("--give-up-after", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
               help="Give up after this time without progress. [default: never]")  # fmt: skip
 @click.option("--leave-out", is_flag=True,
-              help="Leave out files of a folder that can't be read. Else they end the upload.")  # fmt: skip
+              help="Leave out files of a folder that can't be read, and continue without them.")  # fmt: skip
 @click.option("--cancel-on-interrupt", is_flag=True,
               help="Make Ctrl-C cancel the upload. Without this it can be resumed.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
@@ -172,7 +172,7 @@ class _Command:
         try:
             return tls_context(ca_file)
         except OSError as exc:
-            raise FileUnreadable(f"{ca_file} holds no certificates.") from exc
+            raise FileUnreadable(f"{ca_file} contains no certificates.") from exc
 
     def _get_ticket(self, context: ssl.SSLContext) -> None:
         """Requests a ticket from the app if none was given. Raises NoTicket."""

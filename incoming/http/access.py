@@ -2,9 +2,9 @@
 
 The server listens on all addresses, because browsers have to reach it. A caller of the backend routes can
 make the server call any URL, so a web page or a proxy must not reach them by accident. A request without the
-token has to look like the call of an app, whatever address it comes from (`callers`): it has no header that
-HTTP clients do not add by themselves, and its Host is this server's own. A proxy that adds nothing and calls
-the server by its own name looks the same: `incoming probe` finds one (docs/how-to/nginx.md).
+token has to look like the call of an app, whatever address it comes from (`callers`): it has only headers
+that HTTP clients add by default, and its Host is this server's own. A proxy that adds nothing and calls the
+server by its own name looks the same: `incoming probe` finds one (docs/how-to/nginx.md).
 
 People open the read-only routes (the status page, the list, the metrics) in a browser, too. There the server
 accepts requests of its own page and of a person who types the address, but of no other page. It checks two
@@ -15,7 +15,7 @@ headers:
   same-origin, and differ from those of curl only in their Host. So the Host has to be an address, localhost,
   or a name from the settings. A request that could change something carries an Origin if a page made it.
 
-A browser sends the password of HTTP Basic automatically, also when another page makes it send a request. So
+A browser sends the password of HTTP Basic automatically, even when another page makes it send a request. So
 the password allows only routes that change nothing, and what the server's own status page asks for: see
 `check_operating`.
 """

@@ -1,6 +1,6 @@
 """Reads and checks the parameters of the HTTP routes.
 
-A value may be in the quotes of a JSON string, or behind a byte order mark (`quotes`). Secrets and metadata
+A value may be in the quotes of a JSON string, or after a byte order mark (`quotes`). Secrets and metadata
 are the app's own texts: they are kept as they are.
 """
 

@@ -60,7 +60,7 @@ def read_content_range(value: str | None, body_bytes: int | None) -> ContentRang
     if part.body_bytes < 1:
         raise BadHeader(HEADER, "ends before it starts")
     if part.file_bytes is not None and part.end_bytes > part.file_bytes:
-        raise BadHeader(HEADER, "ends behind the end of the file")
+        raise BadHeader(HEADER, "ends after the end of the file")
     if body_bytes not in (None, part.body_bytes):
         raise BadHeader(HEADER, f"names {part.body_bytes} bytes, and the body has {body_bytes} bytes")
     return part

@@ -87,8 +87,8 @@ class Stored:
     """The chunk of this many bytes is in the file.
 
     `chunks_in_flight`: how many chunks the server is receiving now, this one included, on all connections.
-    `is_busy`: uploads with data to read wait for the scheduler. `acknowledged_bytes`: so many bytes of the
-    file may be acknowledged, or all that are stored (None).
+    `is_busy`: uploads with data to read wait for the scheduler. `acknowledged_bytes`: how many bytes of the
+    file may be acknowledged; None: all that are stored.
     """
 
     size_bytes: int

@@ -95,7 +95,7 @@ class KeepaliveIntervals:
 
 
 def idle_keepalive(shortest_s: float, connections: int) -> KeepaliveIntervals:
-    """Returns the intervals for one of so many idle connections: the more there are, the rarer the pings."""
+    """Returns the intervals for one of this many idle connections. With more of them, pings are rarer."""
     ping_after_s = max(shortest_s, min(connections / MAX_PINGS_PER_S, MAX_PING_INTERVAL_S))
     return KeepaliveIntervals(min(ping_after_s, max(shortest_s, MAX_PONG_INTERVAL_S)), ping_after_s)
 
@@ -114,17 +114,17 @@ class Limits:
     silence_s: float = 10.0
     idle_silence_s: float = 10.0
     least_window_bytes: int = 0
-    """What the storage has on its way at a time: with a smaller window, it waits for its clients."""
+    """What the storage has in flight at a time: with a smaller window, it waits for its clients."""
     retry_after_s: float = RETRY_AFTER_S
     """When clients of a stopping server should reconnect, each after a random time around it."""
 
     def for_connections(self, connections: int) -> Limits:
-        """Returns the limits for one of so many connections: the more there are, the rarer clients ping."""
+        """Returns the limits for one of this many connections: the more there are, the rarer clients ping."""
         pong_after_s = idle_keepalive(self.silence_s / 2, connections).pong_after_s
         return replace(self, idle_silence_s=2 * CLIENT_PING_MARGIN * pong_after_s)
 
     def for_storage(self, window_bytes: int) -> Limits:
-        """Returns the limits for an upload whose storage wants a client to send so many bytes ahead.
+        """Returns the limits for an upload whose storage needs a client to send this many bytes ahead.
 
         See `Storage.window_bytes`.
         """

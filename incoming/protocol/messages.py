@@ -161,7 +161,7 @@ class MsgLeaveOut:
     """Client: the file with this number (from 0) in the folder's list can't be read, so it is left out.
 
     The next byte belongs to it, or it has just ended. From now on there are zeros in its place. MsgStored has
-    the offset behind it. A client sends this when all that it has sent is stored, and waits for MsgStored.
+    the offset after it. A client sends this when all that it has sent is stored, and waits for MsgStored.
     """
 
     index: int

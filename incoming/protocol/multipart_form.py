@@ -92,7 +92,7 @@ class FormReader:
             raise BadForm("The form is malformed: it is not multipart/form-data.") from exc
         self._other_bytes -= sum(map(len, self._pieces))
         if self._other_bytes > MAX_OTHER_BYTES:
-            raise FormTooLarge(f"The form has more than {MAX_OTHER_BYTES >> 10} KiB beside its file.")
+            raise FormTooLarge(f"The form has more than {MAX_OTHER_BYTES >> 10} KiB in addition to its file.")
         return self._pieces
 
     def finish(self) -> None:

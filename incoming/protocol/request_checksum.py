@@ -3,7 +3,7 @@
 tus has them in Upload-Checksum, RFC 9530 in Content-Digest and Repr-Digest. The names here are those of tus:
 lower-case letters and digits. A CRC is sent as its bytes, the highest first.
 
-A checksum may come behind the body, as a trailer. Its algorithm is then unknown while the bytes pass, so
+A checksum may come after the body, as a trailer. Its algorithm is then unknown while the bytes pass, so
 each one that the trailer may name is computed.
 """
 
@@ -73,8 +73,8 @@ class RequestChecksums:
 
         Raises ChecksumMismatch; UnsupportedChecksum and what `read_trailers` raises for a trailer.
         """
-        behind = self._read_trailers(trailers) if self._read_trailers else ()
-        for one in self._expected + behind:
+        trailing = self._read_trailers(trailers) if self._read_trailers else ()
+        for one in self._expected + trailing:
             running = self._running.get(one.algorithm)
             if running is None:
                 raise UnsupportedChecksum(", ".join(self._running))

@@ -39,7 +39,7 @@ _CLOSE_CODES: Final[dict[type[errors.IncomingError], int]] = {
 def upload_url(front: str, path: str, ticket_id: str) -> str:
     """Returns the address of a ticket's upload over plain HTTP.
 
-    `front`: what is in front of the prefix, such as the setting `public_url`. `path`: that of a request,
+    `front`: what comes before the prefix, such as the setting `public_url`. `path`: that of a request,
     below `front`. The address has the same prefix.
     """
     prefix = next((prefix for prefix in reversed(PREFIXES) if path.startswith(prefix)), PREFIXES[0])

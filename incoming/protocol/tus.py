@@ -154,7 +154,7 @@ def read_metadata(find: FindHeader) -> Metadata:
         if not key:
             raise BadHeader(Header.METADATA, "has an empty key")
         if key in values:
-            raise BadHeader(Header.METADATA, "has a key that comes twice")
+            raise BadHeader(Header.METADATA, "has the same key twice")
         if value is None:
             raise BadHeader(Header.METADATA, "has a value that is not base64")
         values[key] = value
@@ -193,7 +193,7 @@ def read_checksums(find: FindHeader) -> RequestChecksums:
             raise BadHeader(Header.CHECKSUM, "was announced as a trailer, but did not come")
         in_trailer = read_checksum(trailers[name].strip(" \t"))
         if in_header and in_header != (in_trailer,):
-            raise BadHeader(Header.CHECKSUM, "has another value than the trailer of this name")
+            raise BadHeader(Header.CHECKSUM, "has a different value than the trailer of this name")
         return (in_trailer,)
 
     named = [one.algorithm for one in in_header] or ALGORITHMS
@@ -266,7 +266,7 @@ def read_creation(find: FindHeader) -> Creation:
         if length_bytes is not None or deferred:
             raise BadHeader(Header.LENGTH, "must be missing: the parts of a final upload say how long it is")
     elif (length_bytes is None) == (deferred is None):
-        raise BadHeader(Header.LENGTH, f"or {Header.DEFER_LENGTH} is needed, and not both")
+        raise BadHeader(Header.LENGTH, f"or {Header.DEFER_LENGTH} is needed, but not both")
     return Creation(length_bytes, read_metadata(find), concat, is_file_content(find))
 
 

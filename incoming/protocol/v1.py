@@ -16,7 +16,7 @@ So all behaviour is one transition table, `_HANDLERS`, and tests need neither a 
 
 Clients of version 1 take each MsgError as final. They hang if the connection closes before MsgCancelAck
 arrives. That is why REFUSED and CANCELLING wait five seconds, and why a retryable error closes the connection
-without a message: the client then reconnects by itself (docs/reference/protocol.md, "Errors in version 1").
+without a message: the client then reconnects (docs/reference/protocol.md, "Errors in version 1").
 """
 
 from __future__ import annotations

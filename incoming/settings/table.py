@@ -149,7 +149,7 @@ class Settings:
     s3_endpoint: str = _setting(
         "", "URL", "The address of a store that is not Amazon's, such as https://s3.example.org.", _base_url
     )
-    s3_region: str = _setting("", "name", "The region of the bucket. Empty: as the environment says.")
+    s3_region: str = _setting("", "name", "The region of the bucket. Empty: from the environment.")
     s3_part_mib: int = _setting(
         8,
         "MiB",
@@ -163,14 +163,15 @@ class Settings:
     s3_memory_mib: int = _setting(
         256,
         "MiB",
-        "How much memory full parts on their way to S3 may take. Each upload needs memory for one more part.",
+        "How much memory full parts may take while they are sent to S3. Each upload needs memory for one "
+        "more part.",
         _at_least(16),
     )
     s3_equal_parts: bool = _setting(
         False,
         "yes/no",
-        "The store wants all parts but the last to have one size, as Cloudflare R2 does. Uploads of unknown "
-        "length are then refused.",
+        "The store requires all parts except the last to have the same size, as Cloudflare R2 does. Uploads "
+        "of unknown length are then refused.",
     )
     s3_url_lifetime_s: float = _setting(
         3600.0,
@@ -232,7 +233,7 @@ class Settings:
     handover_refused: tuple[str, ...] = _setting(
         ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254", "100.100.100.200", "224.0.0.0/4", "ff00::/8"),
         "addresses",
-        "Addresses or networks, comma-separated, that are never called, whatever name leads there. The "
+        "Addresses or networks, comma-separated, that are never called, whatever name points there. The "
         "default is multicast, and the addresses where clouds keep their machines' secrets.",
         _networks,
     )
@@ -260,7 +261,7 @@ class Settings:
     max_unfinished_mib_per_source: int = _setting(
         0,
         "MiB",
-        "How many bytes may still be missing of all unfinished uploads of a client's address; 0 sets no "
+        "How many bytes may still be missing from all unfinished uploads of a client's address; 0 sets no "
         "limit. Servers with one Redis count together.",
         _at_least(0),
     )
@@ -377,8 +378,8 @@ class Settings:
     interim_responses: str = _setting(
         "auto",
         "mode",
-        "Whether clients of the IETF's resumable uploads get interim responses (104), which tell where to "
-        "resume: auto, on or off. auto: where nothing shows a proxy in front of the server. Some proxies "
+        "Whether clients of the IETF's resumable uploads get interim responses (104), which say where to "
+        "resume: auto, on or off. auto: unless something shows a proxy in front of the server. Some proxies "
         "fail on interim responses.",
         _one_of("auto", "on", "off"),
     )

@@ -1,10 +1,10 @@
-"""Keep-alive: finds silent connections whose peer is gone, among thousands that are well.
+"""Keep-alive: finds silent connections whose peer is gone, among thousands that are fine.
 
-TCP probes by itself every peer that it reaches (tcp(7)), at no cost to us. Behind a proxy that only proves
-that the proxy is alive. So each silent connection is pinged too (RFC 6455 section 5.5.2); the more
-connections there are, the more rarely. In between an unsolicited pong shows that we are alive and needs no
-answer. So no proxy cuts the connection, and no client pings us (`flow_control.idle_keepalive`). One greenlet
-serves all connections.
+TCP itself probes every peer that it reaches (tcp(7)), at no cost to us. Behind a proxy, that only proves
+that the proxy is alive. So each silent connection is pinged, too (RFC 6455 section 5.5.2); the more
+connections there are, the more rarely. In between, an unsolicited pong shows that we are alive and needs no
+answer. So no proxy closes the connection, and no client pings us (`flow_control.idle_keepalive`). One
+greenlet serves all connections.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ NO_CHUNK: Final = memoryview(b"")
 NO_PONGS: Final = contextlib.nullcontext()
 _NO_CRC: Final[int | None] = None
 _ERRORS_OF_SESSIONS: Final = {error.number: error for error in (BadMessage, BadChunk, Damaged)}
-"""The errors that a session finds by itself, by their numbers in MsgError."""
+"""The errors that a session finds itself, by their numbers in MsgError."""
 
 
 class SessionDriver:

@@ -11,7 +11,7 @@ All that this needs is the connection's gevent socket, and what the server has r
 | gunicorn's gevent worker | its mark for "already answered" |
 | uWSGI with its gevent loop | the copy of the socket is closed |
 
-`wrap` puts this in front of the WSGI app, since a Bottle route always answers with a response of its own.
+`wrap` puts this before the WSGI app, since a Bottle route always answers with a response of its own.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class WebSocket:
         self.writer = FrameWriter(sock, self._protocol, keepalive.ping_after_s)
         self.buffers = buffers
         self.chunk_header_bytes = 0
-        """The size of the header in front of a chunk's content. The content begins on a page, and is
+        """The size of the header before a chunk's content. The content begins on a page, and is
         checksummed; 0 where chunks have no header."""
         self.unsolicited_pong = PONG
         """The frame that shows a waiting peer that we are alive."""
@@ -359,7 +359,7 @@ class WebSocket:
         self.liveness.idle_until_s = None if duration_s is None else time.monotonic() + duration_s
 
     def _schedule_check(self, due_s: float) -> None:
-        if not isinstance(self._socket, ssl.SSLSocket):  # only its reader may send, and checks by itself
+        if not isinstance(self._socket, ssl.SSLSocket):  # only its reader may send, and does the checks
             self._keepalive.schedule(self, due_s)
 
     def check_liveness(self, now_s: float, allowed: KeepaliveIntervals) -> float | None:

@@ -1,6 +1,6 @@
 """The opening handshake of a WebSocket (RFC 6455 section 4.2): whether it is valid, and its answer.
 
-gevent-websocket's handler answers it by itself; under other servers we do.
+gevent-websocket's handler answers it; under other servers we do.
 """
 
 from __future__ import annotations

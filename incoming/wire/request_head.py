@@ -1,6 +1,6 @@
 """The head of an HTTP request, line by line, and what is refused in it (RFC 9112).
 
-Two servers that parse the same bytes differently allow request smuggling: what the proxy takes for a body is
+Two servers that parse the same bytes differently allow request smuggling: what the proxy treats as a body is
 a request to the server behind it. So nothing is guessed here. A head that the RFC forbids, or that another
 server could parse differently, is refused as a whole. pywsgi itself takes the first of two lengths, and sees
 no body under `Transfer-Encoding: gzip, chunked`. Python's e-mail parser, which it reads headers with, drops

@@ -1,7 +1,7 @@
 """Structured fields: the values of newer HTTP headers (RFC 9651), as Python values.
 
 A header with a value that is not of its type counts as missing. The drafts of resumable uploads ask for that,
-and so does RFC 9651 section 4.2. Parameters behind a value say nothing to a receiver that knows none of them.
+and so does RFC 9651 section 4.2. Parameters after a value mean nothing to a receiver that does not know them.
 """
 
 from __future__ import annotations

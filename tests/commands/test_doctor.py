@@ -69,7 +69,7 @@ def test_hold_0_leaves_out_the_tests_of_timeouts(server: RunningServer) -> None:
 def test_the_report_names_each_topic_and_ends_with_a_verdict(server: RunningServer) -> None:
     done = run_doctor(server.url, "--hold", "0")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"The way to {server.url}\n")
+    assert done.stdout.startswith(f"The path to {server.url}\n")
     assert all(f"  {topic} " in done.stdout for topic in set(Topic) - HELD)
     assert done.stdout.endswith("Uploads work well on this path.\n")
 
@@ -177,7 +177,7 @@ def test_each_proxy_has_a_line_for_each_topic_that_it_can_spoil() -> None:
 
 def test_the_report_has_lines_to_copy_that_are_not_broken() -> None:
     finding = judge_body_limit(1 << 20, 1 << 21, "HTTP 413")
-    lines = list(report("The way to example.org:443", [finding], WAY_VERDICTS, 40))
+    lines = list(report("The path to example.org:443", [finding], WAY_VERDICTS, 40))
     assert any(line.endswith("nginx:   client_max_body_size 0;") for line in lines)
     assert any(line.endswith("Apache:  LimitRequestBody 0") for line in lines)
     assert any(line.endswith("         </IfModule>") for line in lines)

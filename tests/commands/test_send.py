@@ -266,7 +266,7 @@ def test_a_ticket_that_was_used_for_another_file_is_not_a_success(
     other = write_file(tmp_path / "other.mov", FileBytes(DATA.length_bytes, 6))
     with Sending(other, *to(server, ticket_id)) as sending:
         assert sending.ends().exit_code == 1
-    assert "The app has a file with other content" in sending.said
+    assert "The app has a file with different content" in sending.said
 
 
 # --- the file ------------------------------------------------------------------------------------------

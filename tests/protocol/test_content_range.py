@@ -82,8 +82,8 @@ def test_a_range_that_could_be_misread_is_refused(value: str) -> None:
     [
         ("bytes 5-4/5", 0, "ends before it starts"),
         ("bytes 5-3/9", None, "ends before it starts"),
-        ("bytes 0-5/5", 6, "behind the end of the file"),
-        ("bytes 0-0/0", 1, "behind the end of the file"),
+        ("bytes 0-5/5", 6, "after the end of the file"),
+        ("bytes 0-0/0", 1, "after the end of the file"),
         ("bytes 0-4/5", 4, "names 5 bytes, and the body has 4 bytes"),
         ("bytes 0-4/5", 0, "names 5 bytes, and the body has 0 bytes"),
         (f"bytes 0-{MAX_INTEGER}/*", None, "larger than"),

@@ -178,8 +178,8 @@ def test_metadata_may_be_missing() -> None:
         (",", "empty key"),
         ("a,", "empty key"),
         ("a, ,b", "empty key"),
-        ("a eA==,a eQ==", "comes twice"),
-        ("a,a", "comes twice"),
+        ("a eA==,a eQ==", "the same key twice"),
+        ("a,a", "the same key twice"),
         ("a INVALID!", "not base64"),
         ("a eA==x", "not base64"),
         ("a  eA==", "not base64"),
@@ -325,7 +325,7 @@ def test_a_trailer_that_was_not_announced_is_ignored() -> None:
         (
             {**ANNOUNCED, "Upload-Checksum": SHA1},
             {"upload-checksum": "md5 XrY7u+Ae7tCTyyK7j1rNww=="},
-            "another value",
+            "a different value",
         ),
         (
             {"Trailer": "Upload-Checksum", "Content-Length": "11"},

@@ -49,7 +49,7 @@ def other_content(file: File) -> Outcome:
     what = file.what
     return Outcome(
         Ending.FAILED,
-        f"The app has a {what} with other content: this ticket was used for another {what}.",
+        f"The app has a {what} with different content: this ticket was used for another {what}.",
     )
 
 
@@ -60,7 +60,7 @@ def other_ticket(file: File) -> Outcome:
             Ending.FAILED,
             "This ticket is for a single file. For a folder, the app asks for a ticket with destType=folder.",
         )
-    return Outcome(Ending.FAILED, "This ticket is for a folder, and not for a single file.")
+    return Outcome(Ending.FAILED, "This ticket is for a folder, not for a single file.")
 
 
 def changed_since(file: File, how: str) -> Outcome:

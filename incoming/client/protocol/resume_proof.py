@@ -16,7 +16,7 @@ class ResumeProof:
         self._begin_range()
 
     def next_segment(self, max_bytes: int) -> Segment | None:
-        """Returns the segment to read next, at most so many bytes; None when all ranges are read."""
+        """Returns the segment to read next, of at most this many bytes; None when all ranges are read."""
         if len(self.checksums) == len(self._ranges):
             return None
         end = self._ranges[len(self.checksums)][1]

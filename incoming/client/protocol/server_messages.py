@@ -74,5 +74,5 @@ def is_valid(conf: MsgUploadConfV2, length_bytes: int, manifest: FolderManifest 
 
 
 def _is_left_out(entry: int, offset: int, manifest: FolderManifest | None) -> bool:
-    """Returns whether an entry of a folder may be left out where so many bytes are stored."""
+    """Returns whether an entry of a folder may be left out if this many bytes are stored."""
     return manifest is not None and entry < len(manifest.entries) and manifest.ends[entry] <= offset

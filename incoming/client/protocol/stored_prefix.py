@@ -54,7 +54,7 @@ class StoredPrefix:
         self.end_bytes = min(self.end_bytes, end_bytes)
 
     def gap(self, max_bytes: int) -> Segment | None:
-        """Returns the beginning of the first gap, at most so many bytes; None if there is no gap."""
+        """Returns the beginning of the first gap, at most this many bytes; None if there is no gap."""
         for segment in self._segments:
             if segment.crc32c is None:
                 return Segment(segment.start, min(segment.end, segment.start + max_bytes))

@@ -44,7 +44,7 @@ class Transfer:
         self.round = 0
         self.next_send_s = 0.0
         self.in_flight_since_s: float | None = None
-        """Since when bytes are in flight, and none of them arrived; None: all sent bytes are taken."""
+        """Since when bytes are in flight without any arriving; None: the server has received all of them."""
         self.prefix = StoredPrefix()
         self._max_bytes_per_s = max_bytes_per_s
         self._pace = Pace(max_bytes_per_s)
@@ -55,9 +55,9 @@ class Transfer:
         self._leaving: int | None = None
 
     def start_connection(self, offset_bytes: int, max_chunk_bytes: int, max_window_bytes: int) -> None:
-        """Begins on a new connection: the server has so many bytes and these limits."""
+        """Begins on a new connection: the server has this many bytes and these limits."""
         self._store(offset_bytes)
-        # Half of the last window: the route may be another one.
+        # Half of the last window: the route may be a different one.
         initial_bytes = max(INITIAL_WINDOW_BYTES, self._window.size_bytes // 2 if self._window else 0)
         self._window = CongestionWindow(max_chunk_bytes, max_window_bytes, initial_bytes)
         self._leaving = None
@@ -102,16 +102,16 @@ class Transfer:
         return max(self._manifest.range_of(self._leaving)[0], self.sent_bytes)
 
     def may_leave_out(self, entry: int) -> bool:
-        """Returns whether nothing behind an entry of the folder has been sent, and not all of the entry."""
+        """Returns whether nothing after an entry of the folder has been sent, and not all of the entry."""
         return self._manifest is not None and self.sent_bytes < self._manifest.ends[entry]
 
     def begin_leaving_out(self, entry: int) -> None:
-        """Sends nothing more of an entry, and nothing behind it."""
+        """Sends nothing more of an entry, and nothing after it."""
         self._leaving = entry
 
     @property
     def is_ready_to_leave_out(self) -> bool:
-        """Whether all that comes before the entry is stored, and nothing is on its way."""
+        """Whether all that comes before the entry is stored, and nothing is in flight."""
         return self.stored_bytes == self.sent_bytes == self._limit_bytes
 
     def left_out(self, entry: int) -> None:
@@ -150,7 +150,7 @@ class Transfer:
     def acknowledged(self, offset_bytes: int, now_s: float, taken_bytes: int = 0) -> bool:
         """All bytes before the offset are stored. Returns False if the offset is not possible.
 
-        `taken_bytes`: the server has received so many; 0: no more than are stored.
+        `taken_bytes`: how many bytes the server has received; 0: no more than are stored.
         """
         if not self.stored_bytes <= offset_bytes <= self.sent_bytes:
             return False
@@ -192,7 +192,7 @@ class Transfer:
         self.in_flight_since_s = None
 
     def _take(self, up_to_bytes: int, now_s: float) -> None:
-        """The server has received so many bytes: a sample of the link."""
+        """The server has received all bytes up to here: a sample of the link."""
         if up_to_bytes <= self.taken_bytes:
             return
         newest = next((sent for sent in reversed(self._unstored) if sent.segment.end <= up_to_bytes), None)

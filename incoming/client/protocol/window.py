@@ -60,7 +60,7 @@ class CongestionWindow:
         self.set_limits(self._initial_chunk_bytes, self._max_bytes)
 
     def admits(self, in_flight_bytes: int, unstored_bytes: int, chunk_bytes: int) -> bool:
-        """Returns whether a chunk may follow while so many bytes are in flight, and so many not stored.
+        """Returns whether a chunk may follow while this many bytes are in flight, and this many not stored.
 
         The last chunk may exceed our own window, which would never be full otherwise, but never the server's.
         """

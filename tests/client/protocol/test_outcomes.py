@@ -28,7 +28,7 @@ def test_a_folder_that_the_server_does_not_take_is_told_with_the_path(index: int
 def test_each_sentence_says_what_was_sent(file: File, what: str) -> None:
     assert outcomes.finished(file, 5).text == f"The app has the {what}."
     assert outcomes.not_taken(file).text == f"The app did not accept the {what}."
-    assert f"has a {what} with other content" in outcomes.other_content(file).text
+    assert f"has a {what} with different content" in outcomes.other_content(file).text
     assert outcomes.changed_since(file, "It changed.").text.startswith(f"The app has the {what} as it was")
 
 

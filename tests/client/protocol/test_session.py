@@ -391,7 +391,7 @@ def test_another_folder_is_told_from_the_one_that_has_arrived() -> None:
         session.handle(event, 1000.0)
     read_folder(session, {}, frozenset())
     assert session.outcome and session.outcome.ending is Ending.FAILED
-    assert "a folder with other content" in session.outcome.text
+    assert "a folder with different content" in session.outcome.text
 
 
 def test_a_file_that_changes_after_it_has_arrived_ends_nothing_before_the_app_has_it() -> None:
