@@ -50,7 +50,7 @@ class Assemblies:
         self, parts: PartUploads, integrity: Integrity, retry_queue: RetryQueue,
         complete: Callable[[Ticket], None],
     ) -> None:  # fmt: skip
-        """`complete`: see Uploads.complete_paused, which calls `make`."""
+        """`complete`: see PausedUploads.complete, which calls `make`."""
         self._parts = parts
         self._context = parts.context
         self._registry = parts.context.registry

@@ -127,7 +127,7 @@ def recover(uploads: Uploads) -> None:
             uploads.retry_queue.add(ticket.id, context.clock.now_s())
         if ticket.state is State.PAUSED and storage.free_space:
             with contextlib.suppress(IncomingError):  # the sweep tries it again, and logs it
-                uploads.reserve_remaining(ticket)
+                uploads.paused.reserve_remaining(ticket)
         if uploads.outbox.is_missing(ticket):
             uploads.outbox.start(ticket.id)
         if ticket.to_delete and context.registry.index is None:  # else another process may be about to
@@ -305,7 +305,7 @@ def _due_act(uploads: Uploads, ticket: Ticket) -> Act | None:
             return _end_failed
         case State.FINISHED | State.CANCELLED | State.EXPIRED if timed_out and ticket.may_be_forgotten:
             return _forget
-        case State.UPLOADING if uploads.is_abandoned(ticket):
+        case State.UPLOADING if uploads.paused.is_abandoned(ticket):
             return _pause
         case _ if uploads.retry_queue.is_due(ticket.id, now_s):
             return _retry
@@ -316,7 +316,7 @@ def _due_act(uploads: Uploads, ticket: Ticket) -> Act | None:
 
 def _end_idle(uploads: Uploads, ticket: Ticket) -> None:
     """Expires an idle upload. A complete one is not expired: it is completed again if the disk has failed."""
-    if not uploads.is_complete(ticket):
+    if not uploads.paused.is_complete(ticket):
         uploads.expire(ticket, "idle for too long")
     elif not uploads.retry_queue.waits(ticket.id, uploads.context.clock.now_s()):
         _retry(uploads, ticket)
@@ -331,7 +331,7 @@ def _end_failed(uploads: Uploads, ticket: Ticket) -> None:
 
 
 def _pause(uploads: Uploads, ticket: Ticket) -> None:
-    paused = uploads.pause_abandoned(ticket)
+    paused = uploads.paused.pause_abandoned(ticket)
     log.warning("upload %(ticket)s: paused, because no client held it any more", ticket.for_log())
     if paused.is_whole:
         _retry(uploads, paused)
@@ -367,9 +367,9 @@ def _is_to_be_completed(uploads: Uploads, ticket: Ticket) -> bool:
     Returns True if it has them, or if a later sweep has to find out.
     """
     try:
-        uploads.reserve_remaining(ticket)
-        if not uploads.is_complete(ticket):
-            uploads.found_incomplete(ticket)
+        uploads.paused.reserve_remaining(ticket)
+        if not uploads.paused.is_complete(ticket):
+            uploads.paused.found_incomplete(ticket)
             return False
     except IncomingError as exc:
         _retry_later(uploads, ticket, exc)
@@ -381,7 +381,7 @@ def _is_to_be_completed(uploads: Uploads, ticket: Ticket) -> bool:
 
 def _complete(uploads: Uploads, ticket: Ticket) -> None:
     try:
-        uploads.complete_paused(ticket)
+        uploads.paused.complete(ticket)
     except (UnknownTicket, WrongState, TakenOver):
         return  # its client, or another process, was faster
     except Exception as exc:

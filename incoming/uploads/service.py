@@ -24,8 +24,6 @@ from incoming.core.errors import (
     BadFolder,
     BadParameter,
     BytesLost,
-    Damaged,
-    DigestMismatch,
     IncomingError,
     InParts,
     LengthMismatch,
@@ -47,12 +45,9 @@ from incoming.core.lifecycle import (
     RECEIVING,
     Cancel,
     Claim,
-    Complete,
     Expire,
-    FoundIncomplete,
     Proved,
     Record,
-    Release,
     Retry,
     SetLength,
     State,
@@ -61,7 +56,7 @@ from incoming.core.news import CalledOff, HandedOver, Interrupted, News, NotHand
 from incoming.core.parts import is_part_id
 from incoming.core.progress import Progress
 from incoming.core.resume_check import Ranges, split_range
-from incoming.core.ticket import IllegalTransition, Ticket
+from incoming.core.ticket import Ticket
 from incoming.registry import NewsListener
 from incoming.storage import Writer
 from incoming.uploads.admission import NO_LIMIT_BYTES, Admission
@@ -69,6 +64,7 @@ from incoming.uploads.assemblies import Assemblies
 from incoming.uploads.cancellations import Cancellations
 from incoming.uploads.checkpointer import Checkpointer
 from incoming.uploads.claims import ClaimedUpload, Claims, Lease, LiveUpload, PendingClaim, new_token
+from incoming.uploads.completion import Completion
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
 from incoming.uploads.integrity import Integrity, Keep, stored_checksum
@@ -76,6 +72,7 @@ from incoming.uploads.left_out_files import LeftOutFiles
 from incoming.uploads.open_files import OpenFiles
 from incoming.uploads.outbox import Outbox, failure
 from incoming.uploads.parts import PartUploads
+from incoming.uploads.paused_uploads import PausedUploads
 from incoming.uploads.power_cut_check import PowerCutCheck, UnsyncedFiles
 from incoming.uploads.refusals import Refusals
 from incoming.uploads.retry_queue import RetryQueue
@@ -84,7 +81,6 @@ from incoming.uploads.unchecked_bytes import UncheckedBytes
 log = logging.getLogger(__name__)
 
 NOT_PROVED: Final = "The client has not shown yet that it has the same file."
-OTHER_DIGEST: Final = "the file does not have the digest that its client named"
 NOT_IN_PARTS: Final = "The upload does not come in parts, or its parts are complete."
 NO_OBJECT: Final = "This upload has no object in S3."
 SWEEP: Final = "sweep"
@@ -128,10 +124,19 @@ class Uploads:
         self.parts = PartUploads(
             context, self.claims, self.admission, self.check_running, self._part_is_complete
         )
-        self.assemblies = Assemblies(self.parts, self._integrity, self.retry_queue, self.complete_paused)
+        self.assemblies = Assemblies(self.parts, self._integrity, self.retry_queue, self._complete_paused)
         self._cancellations = Cancellations(
             context, self.claims, self.admission, self._integrity, self._files, self.power_cut_check,
             self.deletion, self.outbox, self.parts, self.assemblies,
+        )  # fmt: skip
+        self._completion = Completion(
+            context, self.claims, self._files, self._integrity, self._left_out, self._cancellations,
+            self.outbox,
+        )  # fmt: skip
+        self.paused = PausedUploads(
+            context, self.claims, self.admission, self._files, self._integrity, self.power_cut_check,
+            self.retry_queue, self.parts, self.assemblies, self._cancellations, self._completion,
+            self.deletion, self.outbox,
         )  # fmt: skip
         self.lost: StorageLost | None = None
 
@@ -418,6 +423,9 @@ class Uploads:
     def _part_is_complete(self, ticket_id: str) -> None:
         self.assemblies.part_is_complete(ticket_id)
 
+    def _complete_paused(self, ticket: Ticket) -> None:
+        self.paused.complete(ticket)
+
     def _check_admission(self, ticket: Ticket, claim: Claim) -> bool:
         """Returns whether another client has said another length, and has stored nothing."""
         is_of_other = ticket.has_other_length(claim) and self._has_nothing(ticket)
@@ -649,93 +657,10 @@ class Uploads:
             self.admission.reserve(claim.ticket, writer)
 
     def complete(self, claim: ClaimedUpload, crc: int | None = None) -> None:
-        """All bytes are stored: makes them durable and starts the handover.
-
-        `crc`: the whole file's checksum, if its client says one. Raises:
-
-        - why the claim was lost.
-        - WrongState: bytes are missing or unchecked, the length is unknown, or the upload has arrived.
-        - Damaged: the file does not have the checksum `crc`.
-        - DigestMismatch: the file does not have the digest that its client has named. This ends the upload.
-        - StorageFull, StorageFailed.
-        """
+        """See Completion.complete. What its client says of the file counts now, as when it sends bytes."""
         if claim.unproved:
             self._prove_by_word(claim)
-        with self.claims.lock(claim.ticket.id) as live:
-            self.claims.use(claim)
-            if claim.ticket.state not in RECEIVING:
-                raise IllegalTransition(claim.ticket.state, Complete())
-            _check_whole(claim.ticket, live.require_writer())
-        has_small_files = self._storages.of(claim.ticket).small_files is not None
-        if claim.acknowledged_bytes < claim.taken_bytes and not has_small_files:
-            self.flush(claim)  # without the lock: a newer claim need not wait for it
-        with self._lease_kept(claim):
-            known_crc = self._integrity.whole_crc32c(claim.ticket)  # only this client waits for it
-        claim.check()
-        if crc not in (None, known_crc):
-            self._integrity.suspect(claim.ticket.id)
-            log.warning("upload %(ticket)s: the checksum of the file does not match", claim.ticket.for_log())
-            raise Damaged
-        self._read_finished(claim)
-        if not self._integrity.has_named_digest(claim.ticket):
-            self._cancellations.call_off(claim.ticket, Cancel(OTHER_DIGEST), UploadCancelled(), claim)
-            raise DigestMismatch
-        if self._storages.of(claim.ticket).stores_later:  # so it may take long
-            self._finish_beside(claim)
-        with self.claims.lock(claim.ticket.id) as live:
-            self.claims.use(claim)  # the client waits for this, however long it takes
-            claim.ticket = self._complete(claim.ticket, live)
-        self.outbox.start(claim.ticket.id)
-
-    def _read_finished(self, claim: ClaimedUpload) -> None:
-        """Finishes a file that can be read only then, if a digest is wanted that has to read it."""
-        if self._integrity.can_read(claim.ticket):
-            return
-        self._finish_beside(claim)
-        with self._lease_kept(claim):
-            self._integrity.whole(claim.ticket)
-        claim.check()
-
-    def _finish_beside(self, claim: ClaimedUpload) -> None:
-        """Finishes a file without the lock: a newer claim need not wait for it.
-
-        The claim then still holds the upload. Raises why it was lost, StorageFull, StorageFailed.
-        """
-        with self.claims.lock(claim.ticket.id) as live:
-            self.claims.use(claim)
-            writer = live.require_writer()
-        try:
-            with self._lease_kept(claim, anyway=True):
-                writer.finish()
-        except IncomingError:
-            with self.claims.lock(claim.ticket.id):
-                claim.check()
-                self._integrity.forget(claim.ticket.id)  # what is in the file now is read, and not remembered
-            raise
-        claim.check()
-
-    @contextlib.contextmanager
-    def _lease_kept(self, claim: ClaimedUpload, anyway: bool = False) -> Iterator[None]:
-        """Within it the claim's lease is renewed: to read a large file may take longer than a lease.
-
-        `anyway`: also for a file that need not be read.
-        """
-        lease_s = claim.lease_s
-        if lease_s is None or (self._integrity.is_known(claim.ticket.id) and not anyway):
-            yield
-            return
-
-        def keep_on() -> None:
-            with contextlib.suppress(IncomingError):  # it was lost, which its owner finds out
-                while True:
-                    self._runtime.sleep(lease_s / 3)
-                    self.claims.use(claim)
-
-        task = self._runtime.spawn(keep_on)
-        try:
-            yield
-        finally:
-            task.kill(block=False)
+        self._completion.complete(claim, crc)
 
     def cancel_in_parts(self, ticket_id: str, reason: str) -> None:
         """The user cancels an upload that comes in parts, of which nobody has a claim as a whole.
@@ -773,7 +698,7 @@ class Uploads:
         self.claims.mark_ended(claim)
         had_file = live.writer is not None
         try:
-            ticket = None if is_elsewhere else self._pause(claim.ticket, live, claim.token)
+            ticket = None if is_elsewhere else self.paused.pause(claim.ticket, live, claim.token)
         except TakenOver:
             ticket = None
         except IncomingError as exc:
@@ -815,98 +740,6 @@ class Uploads:
         """Expires an idle upload. Raises IllegalTransition if the ticket has changed."""
         self._cancellations.call_off(ticket, Expire(reason), UploadExpired(), seen=ticket)
 
-    def reserve_remaining(self, ticket: Ticket) -> None:
-        """Keeps room for the rest of a paused upload, after a start. Raises StorageFailed."""
-        if ticket.is_in_parts:
-            self.parts.reserve_remaining(ticket)
-        else:
-            self.admission.reserve_remaining(ticket, may_begin=True)
-
-    def is_complete(self, ticket: Ticket) -> bool:
-        """Returns whether a paused upload has all its bytes, and no word of its client is needed any more.
-
-        One that needs a proof does, and an empty one too. Raises StorageFailed.
-        """
-        return ticket.state is State.PAUSED and self._has_all(ticket)
-
-    def found_incomplete(self, ticket: Ticket) -> None:
-        """A paused upload lacks bytes. Does nothing unless it was taken for whole. Raises StorageFailed."""
-        if ticket.is_whole:
-            self._registry.change(ticket.id, FoundIncomplete(), seen=ticket)
-
-    def _has_all(self, ticket: Ticket) -> bool:
-        if ticket.needs_proof:
-            return False
-        if ticket.is_in_parts:
-            return self.parts.are_complete(ticket)
-        if not ticket.length_bytes and not ticket.is_assembled:
-            return False
-        stored_bytes = self._storages.of(ticket).size(ticket.id) or 0
-        return ticket.acknowledged_bytes(stored_bytes) == ticket.length_bytes
-
-    def complete_paused(self, ticket: Ticket) -> None:
-        """Completes a paused upload that has all its bytes, and no client. Raises StorageFull, StorageFailed.
-
-        It makes the file of its parts, if it came in parts, and reads it, unless the digest is known.
-        """
-        if not self.is_complete(ticket):
-            return
-        if ticket.is_in_parts:
-            assembled = self.assemblies.make(ticket.id)
-            if assembled is None or not self.is_complete(assembled):
-                return
-            ticket = assembled
-        elif ticket.is_assembled:
-            self.assemblies.clean_up(ticket)  # a kill may have come before
-        self.power_cut_check.run(ticket)
-        length_bytes = ticket.length_bytes or 0
-        self._integrity.begin(ticket, length_bytes)
-        if self._storages.of(ticket).stores_later or not self._integrity.can_read(ticket):
-            self._finish_paused(ticket)
-        self._integrity.whole(ticket)  # before the lock is taken: it may take long
-        lacks_bytes = self.power_cut_check.right_bytes(ticket.id, length_bytes) < length_bytes
-        if not lacks_bytes and not self._integrity.has_named_digest(ticket):
-            self._cancellations.call_off(ticket, Cancel(OTHER_DIGEST), UploadCancelled(), seen=ticket)
-            return
-        with self.claims.lock(ticket.id) as live:
-            ticket = self._registry.get(ticket.id)
-            if not self.is_complete(ticket):
-                return  # its client, or a cancellation, was faster
-            self._files.open(ticket, length_bytes, live)
-            try:
-                live.require_writer().fence(ticket.token)
-                if self._files.discard_untrusted(ticket, live, proves=False) < length_bytes:
-                    return  # its client has to send some of it again
-                self._complete(ticket, live)
-            finally:
-                live.close()
-        self.outbox.start(ticket.id)
-
-    def _finish_paused(self, ticket: Ticket) -> None:
-        """Finishes the file of a paused upload, without the lock: its client may come back meanwhile.
-
-        Raises StorageFailed; TakenOver if the client did.
-        """
-        with self.claims.lock(ticket.id) as live:
-            if not self.is_complete(self._registry.get(ticket.id)):
-                return  # its client, or a cancellation, was faster
-            self._files.open(ticket, ticket.length_bytes, live)
-            writer = live.require_writer()
-            try:
-                writer.fence(ticket.token)
-            except IncomingError:
-                live.close()
-                raise
-        try:
-            writer.finish()
-        except IncomingError:
-            self.deletion.after_loss(ticket)
-            raise
-        finally:
-            with self.claims.lock(ticket.id) as live:
-                if live.writer is writer and live.holder is None:
-                    live.close()
-
     def end_expired_leases(self) -> int:
         """Releases the uploads whose clients have not come back in time, as after a lost connection.
 
@@ -928,16 +761,6 @@ class Uploads:
                     self.claims.hand_to(live, None)
                     self._release(claim, live)
         return ended
-
-    def is_abandoned(self, ticket: Ticket) -> bool:
-        """Returns whether an upload counts as being uploaded, though no connection holds it."""
-        is_held = self.claims.is_held(ticket.id) or self.parts.is_held(ticket)
-        return ticket.state is State.UPLOADING and not is_held
-
-    def pause_abandoned(self, ticket: Ticket) -> Ticket:
-        """Pauses an abandoned upload, as a start does. Raises TakenOver, IllegalTransition."""
-        with self.claims.lock(ticket.id) as live:
-            return self._pause(ticket, live, ticket.token)
 
     def keep_checkpoints(self) -> int:
         """See Checkpointer.journal_moved."""
@@ -1025,52 +848,6 @@ class Uploads:
             self.power_cut_check.cut(claim.ticket, live.require_writer(), right_bytes)
             self._integrity.forget(claim.ticket.id)
 
-    def _pause(self, ticket: Ticket, live: LiveUpload, token: str) -> Ticket:
-        """Closes the file of an upload whose claim has ended. Returns the ticket as it is then."""
-        may_be_whole = live.writer is None or live.writer.taken_bytes == ticket.length_bytes
-        if live.writer:
-            self._files.close(ticket, live)
-        is_unverified = self.power_cut_check.is_required(ticket.id)
-        checkpoint = None if is_unverified else self._integrity.checkpoint(ticket.id)
-        is_whole = may_be_whole and self._seems_whole(ticket)
-        released = self._registry.change(ticket.id, Release(checkpoint, is_whole), token)
-        if released.state is State.PAUSED and may_be_whole:
-            # Its completion has failed, or its client left before asking for it.
-            self.retry_queue.add_if_missing(ticket.id, self.context.clock.now_s())
-        return released
-
-    def _seems_whole(self, ticket: Ticket) -> bool:
-        """Returns whether an upload has all its bytes, or that can't be found out now."""
-        try:
-            return not ticket.is_in_parts and self._has_all(ticket)
-        except StorageFailed:
-            return True
-
-    def _complete(self, ticket: Ticket, live: LiveUpload) -> Ticket:
-        """Makes the stored bytes durable, then the state; then they may be handed over."""
-        writer, storage = live.require_writer(), self._storages.of(ticket)
-        _check_whole(ticket, writer)
-        left_out = self._left_out.of(ticket, live)
-        if self._settings.fsync or storage.survives_power_cuts:
-            try:
-                writer.finish()
-            except IncomingError:
-                self._integrity.forget(ticket.id)  # what is in the file now is read, and not remembered
-                raise
-            live.writer = None
-        else:
-            writer.flush()
-        if ticket.file_owner_uid is not None and storage.ownership:
-            storage.ownership.give_to(ticket.id, ticket.file_owner_uid)
-        digest = self._integrity.whole(ticket)
-        sha256 = digest.sha256 if ticket.wants_sha256 else ""
-        event = Complete(digest.crc32c, sha256, self._integrity.file_digest(ticket), left_out)
-        arrived = self._registry.change(ticket.id, event, ticket.token)
-        self._integrity.forget(ticket.id)
-        self._files.release(ticket.id, live)
-        log.info("upload %(ticket)s: received all %(length_bytes)d bytes", ticket.for_log())
-        return arrived
-
 
 def _missed_news(claim: ClaimedUpload, ticket: Ticket) -> News | None:
     """Returns what the holder of a claim should have heard of its ticket as it is now; None if nothing."""
@@ -1093,10 +870,3 @@ def _has_ended_elsewhere(claim: ClaimedUpload) -> bool:
     loss can only have come from another process.
     """
     return isinstance(claim.lost, TakenOver | UploadCancelled | UploadExpired)
-
-
-def _check_whole(ticket: Ticket, writer: Writer) -> None:
-    """Raises WrongState when bytes are missing or unchecked."""
-    checked_bytes = ticket.acknowledged_bytes(writer.taken_bytes)
-    if checked_bytes != ticket.length_bytes:
-        raise WrongState(f"The upload is not complete: it has {checked_bytes} bytes.")

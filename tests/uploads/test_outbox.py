@@ -16,7 +16,7 @@ from incoming.core.lifecycle import State
 from incoming.core.news import HandedOver, NotHandedOver, WaitingForApp
 from incoming.handover.answers import Answer, Done, FailureKind, Refused, WillFinish, classify, no_answer
 from incoming.runtime.logs import JsonFormatter, TextFormatter
-from incoming.uploads.outbox import Outbox
+from incoming.uploads.service import Uploads
 from tests.support.app import DONE, ScriptedApp
 from tests.support.fakes import FakeApp
 from tests.support.uploads import TIMES, House, arrived, new_claim
@@ -110,11 +110,7 @@ def test_a_ticket_that_nobody_used_has_a_file_name_all_the_same(tmp_path: Path) 
 def test_a_real_app_gets_a_real_call(tmp_path: Path, app: ScriptedApp) -> None:
     app.answers = [DONE]
     house = House(tmp_path)
-    deletion, unsynced = house.uploads.deletion, house.uploads.unsynced
-    refusals = house.uploads.refusals
-    house.uploads.outbox = Outbox(
-        house.context, lambda *_: None, deletion, unsynced, refusals
-    )  # it makes real calls
+    house.uploads = Uploads(house.context)  # it makes real calls
     ticket_id = house.new_ticket(signalFinishURL=app.url)
     house.arrive(ticket_id, CONTENT)
     [delivery] = app.deliveries

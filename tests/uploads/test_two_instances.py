@@ -355,7 +355,7 @@ def test_two_instances_that_find_a_whole_upload_complete_it_once(
     client = third.claim(ticket_id := third.new_ticket(digest="sha256"), LENGTH_BYTES)
     write(third, client, CONTENT)
     third.die()
-    assert first.uploads.pause_abandoned(first.ticket(ticket_id)).is_whole
+    assert first.uploads.paused.pause_abandoned(first.ticket(ticket_id)).is_whole
     for instance in (first, second):
         instance.uploads.retry_queue.add(ticket_id, 0.0)
     world.pass_time(1, first, second)
