@@ -12,18 +12,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from itertools import takewhile
 from typing import Final
 
 from incoming.core.backend_requests import NewUpload
 from incoming.core.bounds import MAX_UPLOAD_METADATA_BYTES
-from incoming.core.checkpoints import Checkpoint, last
-from incoming.core.checksum import checksum, combine
 from incoming.core.due import state_timeouts_s
 from incoming.core.errors import (
     BadFolder,
     BadParameter,
-    BytesLost,
     IncomingError,
     InParts,
     LengthMismatch,
@@ -34,7 +30,6 @@ from incoming.core.errors import (
     UnknownTicket,
     UploadCancelled,
     UploadExpired,
-    WrongFile,
     WrongSecret,
     WrongState,
 )
@@ -47,18 +42,14 @@ from incoming.core.lifecycle import (
     Claim,
     Expire,
     Proved,
-    Record,
     Retry,
-    SetLength,
     State,
 )
 from incoming.core.news import CalledOff, HandedOver, Interrupted, News, NotHandedOver
 from incoming.core.parts import is_part_id
 from incoming.core.progress import Progress
-from incoming.core.resume_check import Ranges, split_range
 from incoming.core.ticket import Ticket
 from incoming.registry import NewsListener
-from incoming.storage import Writer
 from incoming.uploads.admission import NO_LIMIT_BYTES, Admission
 from incoming.uploads.assemblies import Assemblies
 from incoming.uploads.cancellations import Cancellations
@@ -67,7 +58,8 @@ from incoming.uploads.claims import ClaimedUpload, Claims, Lease, LiveUpload, Pe
 from incoming.uploads.completion import Completion
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
-from incoming.uploads.integrity import Integrity, Keep, stored_checksum
+from incoming.uploads.file_proof import FileProof
+from incoming.uploads.integrity import Integrity, Keep
 from incoming.uploads.left_out_files import LeftOutFiles
 from incoming.uploads.open_files import OpenFiles
 from incoming.uploads.outbox import Outbox, failure
@@ -80,7 +72,6 @@ from incoming.uploads.unchecked_bytes import UncheckedBytes
 
 log = logging.getLogger(__name__)
 
-NOT_PROVED: Final = "The client has not shown yet that it has the same file."
 NOT_IN_PARTS: Final = "The upload does not come in parts, or its parts are complete."
 NO_OBJECT: Final = "This upload has no object in S3."
 SWEEP: Final = "sweep"
@@ -128,6 +119,10 @@ class Uploads:
         self._cancellations = Cancellations(
             context, self.claims, self.admission, self._integrity, self._files, self.power_cut_check,
             self.deletion, self.outbox, self.parts, self.assemblies,
+        )  # fmt: skip
+        self._proof = FileProof(
+            context, self.claims, self.admission, self._integrity, self.power_cut_check, self._left_out,
+            self._cancellations,
         )  # fmt: skip
         self._completion = Completion(
             context, self.claims, self._files, self._integrity, self._left_out, self._cancellations,
@@ -340,7 +335,9 @@ class Uploads:
                 claimed.unproved = event
             if live.writer and claim.proves:
                 claimed.right_bytes = right_bytes
-                claimed.compare = self._to_compare(ticket, claim.last_modified_ms, right_bytes, offset_bytes)
+                claimed.compare = self._proof.ranges_to_compare(
+                    ticket, claim.last_modified_ms, right_bytes, offset_bytes
+                )
             before = live.holder
             self.claims.overtake(ticket_id, pending)
             self.claims.hand_to(live, claimed, Interrupted(TakenOver()), lease)
@@ -473,57 +470,28 @@ class Uploads:
         return self.power_cut_check.is_required(ticket_id)
 
     def prove(self, claim: ClaimedUpload) -> None:
-        """What the client of this claim has said of the file counts from now on, if it says anything new.
-
-        The client has shown that it has the same file, or its protocol has no way to show that. Call it
-        before the client sends bytes. Raises why the claim was lost, LengthMismatch, UploadTooLarge;
-        retryable: TooMany, StorageFull, StorageFailed.
-        """
-        if claim.unproved is None:
-            return
-        with self.claims.lock(claim.ticket.id) as live:
-            self.claims.use(claim)
-            writer, hashes = live.require_writer(), claim.ticket.hashes
-            event = Proved(claim.unproved, writer.taken_bytes)
-            self._learn(claim, writer, event, claim.unproved.length_bytes)
-            claim.unproved = None
-            if claim.ticket.hashes != hashes:
-                self._integrity.begin(claim.ticket, writer.taken_bytes)
-
-    def _prove_by_word(self, claim: ClaimedUpload) -> None:
-        """Believes what a client says of its file, if its protocol has no proof. The client sends bytes.
-
-        Raises as `prove`, and WrongState if the client has still to prove what it says.
-        """
-        claim.check()
-        if claim.unproved and claim.unproved.proves:
-            raise WrongState(NOT_PROVED)
-        self.prove(claim)
+        """See FileProof.prove."""
+        self._proof.prove(claim)
 
     def check_same(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
-        """Compares what the client says of `claim.compare` with what is stored. If that agrees, see `prove`.
+        """See FileProof.check_same."""
+        self._proof.check_same(claim, crcs)
 
-        Raises WrongFile, BytesLost, StorageFailed, and as `prove`.
-        """
-        ticket = claim.ticket
-        claim.check()
-        expected = self._integrity.checksums(ticket, claim.compare)
-        claim.check()  # reading them may have taken long
-        agree = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(crcs, expected, strict=True)))
-        if agree == len(expected):
-            claim.is_same = True
-            self._integrity.trust(ticket.id)
-            self._note_proved(claim, expected)
-            self.prove(claim)
-            return
-        if claim.compare[agree][0] >= claim.right_bytes:
-            self._cut_off_what_is_lost(claim, claim.compare[agree][0])
-            raise BytesLost
-        self._left_out.take_back(claim)
-        if self._integrity.is_suspect(ticket.id):
-            self._cancellations.discard_all(claim, "it contained pieces of two files")
-        log.info("upload %(ticket)s: the client's file is not the one it started with", ticket.for_log())
-        raise WrongFile(ticket.expected_file)
+    def stored_checksum(self, claim: ClaimedUpload) -> int | None:
+        """See FileProof.stored_checksum."""
+        return self._proof.stored_checksum(claim)
+
+    def has_stored(self, claim: ClaimedUpload, start: int, data: memoryview) -> bool:
+        """See FileProof.has_stored."""
+        return self._proof.has_stored(claim, start, data)
+
+    def has_in_file(self, ticket: Ticket, start: int, data: memoryview) -> bool:
+        """See FileProof.has_in_file."""
+        return self._proof.has_in_file(ticket, start, data)
+
+    def set_length(self, claim: ClaimedUpload, length_bytes: int) -> None:
+        """See FileProof.set_length."""
+        self._proof.set_length(claim, length_bytes)
 
     def write(
         self, claim: ClaimedUpload, chunk: memoryview, crc: int | None = None, keep: Keep | None = None
@@ -559,7 +527,7 @@ class Uploads:
     def _write(self, claim: ClaimedUpload, chunk: memoryview, crc: int | None, keep: Keep | None) -> float:
         size_bytes = len(chunk)
         if claim.unproved:
-            self._prove_by_word(claim)
+            self._proof.prove_by_word(claim)
         claim.wait_for_capacity()
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
@@ -585,39 +553,6 @@ class Uploads:
         """See OpenFiles.flush."""
         self._files.flush(claim)
 
-    def stored_checksum(self, claim: ClaimedUpload) -> int | None:
-        """Returns the CRC-32C of all stored bytes if they can't be read; else None: see `has_stored`.
-
-        Raises why the claim was lost, StorageFailed.
-        """
-        self.claims.use(claim)
-        return self._integrity.stored_checksum(claim.ticket.id)
-
-    def has_stored(self, claim: ClaimedUpload, start: int, data: memoryview) -> bool:
-        """Returns whether the stored bytes from `start` on are `data`. All of that range is stored.
-
-        Returns True where they can't be read: then the checksum of the file decides at the end. Raises why
-        the claim was lost, StorageFailed.
-        """
-        self.claims.use(claim)
-        if self._storages.of(claim.ticket).checksums:
-            return True
-        same = self._integrity.is_same(claim.ticket, start, data)
-        claim.check()  # reading them may have taken long
-        return same
-
-    def has_in_file(self, ticket: Ticket, start: int, data: memoryview) -> bool:
-        """Returns whether the file of an upload that has arrived has the bytes `data` from `start` on.
-
-        Returns True if its app has taken the file.
-        """
-        storage = self._storages.of(ticket)
-        try:
-            stored_crc = stored_checksum(storage, ticket.id, start, start + len(data))
-        except StorageFailed:
-            return True
-        return stored_crc == checksum(data)
-
     def begin_unchecked(self, claim: ClaimedUpload) -> None:
         """See UncheckedBytes.begin."""
         self._unchecked.begin(claim)
@@ -630,36 +565,10 @@ class Uploads:
         """See UncheckedBytes.discard."""
         self._unchecked.discard(claim)
 
-    def set_length(self, claim: ClaimedUpload, length_bytes: int) -> None:
-        """Sets the length of an upload that was claimed without one. It may be repeated.
-
-        Raises why the claim was lost, LengthMismatch, UploadTooLarge; retryable: TooMany, StorageFull,
-        StorageFailed.
-        """
-        with self.claims.lock(claim.ticket.id) as live:
-            self.claims.use(claim)
-            writer = live.require_writer()
-            self._learn(claim, writer, SetLength(length_bytes, writer.taken_bytes), length_bytes)
-
-    def _learn(
-        self, claim: ClaimedUpload, writer: Writer, event: Proved | SetLength, length_bytes: int | None
-    ) -> None:
-        """Applies what a client says of its file. `length_bytes`: its length, if that is told.
-
-        The caller has the lock. Raises as `set_length`.
-        """
-        if length_bytes is not None:
-            self.admission.check(claim.ticket, length_bytes)
-            self.admission.make_room_for_length(claim.ticket, length_bytes, writer, writer.taken_bytes)
-        claim.ticket = self._registry.change(claim.ticket.id, event, claim.token)
-        if length_bytes is not None:
-            claim.end_bytes = length_bytes
-            self.admission.reserve(claim.ticket, writer)
-
     def complete(self, claim: ClaimedUpload, crc: int | None = None) -> None:
         """See Completion.complete. What its client says of the file counts now, as when it sends bytes."""
         if claim.unproved:
-            self._prove_by_word(claim)
+            self._proof.prove_by_word(claim)
         self._completion.complete(claim, crc)
 
     def cancel_in_parts(self, ticket_id: str, reason: str) -> None:
@@ -816,37 +725,6 @@ class Uploads:
         """Returns the claim with what the service adds to it."""
         boot_id = "" if self.power_cut_check.is_required(ticket_id) else self.context.boot_id
         return replace(claim, name=bare_file_name(claim.name), right_bytes=right_bytes, boot_id=boot_id)
-
-    def _to_compare(
-        self, ticket: Ticket, last_modified_ms: int, right_bytes: int, stored_bytes: int
-    ) -> Ranges:
-        """Returns what its client has to prove: that it has the same file, and what may be lost of it."""
-        same_file = self._integrity.ranges_to_compare(ticket, right_bytes, last_modified_ms)
-        return same_file + split_range(right_bytes, stored_bytes)
-
-    def _note_proved(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
-        """The client has proved the bytes after the last checkpoint, which have these checksums."""
-        ticket = claim.ticket
-        if not self.power_cut_check.is_required(ticket.id):
-            return
-        known = last(ticket.checkpoints)
-        crc = known.crc32c
-        for (start, end), of_piece in zip(claim.compare, crcs, strict=True):
-            if start >= claim.right_bytes:
-                crc = combine(crc, of_piece, end - start)
-        self.power_cut_check.finish(ticket.id)
-        if known.end_bytes != claim.right_bytes:
-            return  # its client has left out a file since, so less is known; the next checkpoint says more
-        proved = Checkpoint(claim.offset_bytes, crc)
-        with contextlib.suppress(IncomingError):  # the next checkpoint says the same
-            self._registry.change(ticket.id, Record(proved, self.context.boot_id), ticket.token)
-
-    def _cut_off_what_is_lost(self, claim: ClaimedUpload, right_bytes: int) -> None:
-        """Some of the bytes after the last checkpoint are not those of the client's file."""
-        with self.claims.lock(claim.ticket.id) as live:
-            claim.check()
-            self.power_cut_check.cut(claim.ticket, live.require_writer(), right_bytes)
-            self._integrity.forget(claim.ticket.id)
 
 
 def _missed_news(claim: ClaimedUpload, ticket: Ticket) -> News | None:
