@@ -28,7 +28,7 @@ NOTE_KEY: Final = "incoming:place"
 REPEAT_NEWS_S: Final = 10.0
 REPEATS_FOR_ARRIVED: Final = 5
 SHARE_LIFE: Final = 2
-"""A share that nobody changes is remembered for so many times as long as its reservation."""
+"""A share that nobody changes is remembered for this many times the life of a reservation."""
 OTHERS: Final = (
     "another server, {name}, has the tickets in this Redis, and keeps their files in {before}. Several "
     "servers need the same S3 storage, and no storage_choice. One that was killed counts for {life_s:.0f} s"
@@ -70,7 +70,7 @@ class RedisTickets:
         self._runtime.spawn(self.instances.run)
 
     def _repeat_regularly(self, repeat_news: RepeatNews) -> None:
-        """A client that waits for its app waits for nothing else, so it is cared for more often."""
+        """A client that waits for its app waits for nothing else, so it is looked at more often."""
         for number in itertools.count(1):
             self._runtime.sleep(REPEAT_NEWS_S / REPEATS_FOR_ARRIVED)
             repeat_news(number % REPEATS_FOR_ARRIVED != 0)
@@ -80,7 +80,7 @@ class RedisTickets:
         return True
 
     def tick(self) -> float:
-        """See TicketStore. When this process has stood still, others may have taken it for dead."""
+        """See TicketStore. If this process was paused, others may have considered it dead."""
         stood_still_s = self.clock.tick()
         if stood_still_s > LIFE_S:
             self._runtime.spawn(self._repeat_news)
@@ -116,7 +116,7 @@ class RedisTickets:
         return note
 
     def _check_others(self, before: str, where: str) -> None:
-        """Raises BadSetting if another process lives that has files where this one has none, or conversely.
+        """Raises BadSetting if another living process has its files in other storages than this one.
 
         A directory belongs to one process, and a ticket may name any storage.
         """

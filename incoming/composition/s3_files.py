@@ -66,7 +66,7 @@ def s3_storage(
 
 
 def _check_bucket(client: S3Client, name: str) -> None:
-    """Asks for the bucket. A store that is away may come back.
+    """Asks for the bucket. A store that does not answer may do so later.
 
     Raises BadSetting if the store refuses it, or has a certificate that is not trusted.
     """

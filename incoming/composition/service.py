@@ -2,7 +2,7 @@
 
     service = Service(settings)     opens the tickets and the files
     service.begin()                 resumes the uploads of the last process, and starts housekeeping
-    service.wsgi(...)               the routes and the uploads, optionally in front of a WSGI app
+    service.wsgi(...)               the routes and the uploads, optionally combined with a WSGI app of others
     service.stop()                  tells connected clients to reconnect later
     service.close()                 releases both for the next process
 
@@ -133,7 +133,7 @@ class Service:
         routes: WsgiApp = make_app(self.settings, self.uploads, self.overview)
         probing = ProxyProbe(self.uploads, client_limits.source_of)
         front = upgrades.wrap(
-            probing.wrap(over_http.wrap(_beside(routes, app))), UPLOAD_PATHS, self._converse
+            probing.wrap(over_http.wrap(_dispatched(routes, app))), UPLOAD_PATHS, self._converse
         )
         owner = os.getpid()
 
@@ -219,14 +219,14 @@ class Service:
             self._undo.close()
 
 
-def _beside(routes: WsgiApp, app: WsgiApp | None) -> WsgiApp:
+def _dispatched(routes: WsgiApp, app: WsgiApp | None) -> WsgiApp:
     """Returns a WSGI app that gives our paths to `routes`, and all others to `app`."""
     if app is None:
         return routes
     others = app
 
-    def beside(environ: Any, start_response: Any) -> Any:
+    def dispatch(environ: Any, start_response: Any) -> Any:
         ours = str(environ.get("PATH_INFO", "")).startswith(PREFIXES[0])
         return (routes if ours else others)(environ, start_response)
 
-    return beside
+    return dispatch

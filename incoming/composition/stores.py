@@ -7,7 +7,7 @@
 | Redis | a directory | one, which owns `storage_dir` |
 | Redis | S3 | any number, on any number of machines |
 
-With a `storage_choice` there are a directory and S3. One process owns the directory, so it is alone.
+With a `storage_choice` there are both a directory and S3. One process owns the directory: the only one.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _remote_storage(
     settings: Settings, runtime: Runtime, redis: RedisTickets | None, directory: OwnedDirectory | None,
     undo: contextlib.ExitStack,
 ) -> RemoteStorage:  # fmt: skip
-    """Opens what the setting `storage` names. Its notes are in Redis, or else in the directory."""
+    """Opens what the setting `storage` names. Its metadata is in Redis, or else in the directory."""
     module, function = REMOTE[name_in(settings.storage)]
     storage: RemoteStorage = getattr(import_module(module), function)(
         settings, runtime, redis, directory, undo

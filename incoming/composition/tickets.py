@@ -60,7 +60,7 @@ class TicketStore(Protocol):
         """Returns whether the machine has surely not rebooted since the last process wrote here."""
 
     def tick(self) -> float:
-        """Lets the clock advance. Returns for how many seconds this process has stood still before."""
+        """Lets the clock advance. Returns for how many seconds this process was paused before."""
 
     def keep_clock(self) -> None:
         """Stores the service's time. Raises StorageFull, StorageFailed."""

@@ -1,4 +1,4 @@
-"""The seams between the service and what all its processes share: tickets, leases and news.
+"""The interfaces between the service and what all its processes share: tickets, leases and news.
 
 `memory`, `memory_leases` and `memory_news` are the implementations for one process; `journal` makes the
 tickets survive a kill. An implementation that several processes share has the same Protocols, and

@@ -35,7 +35,7 @@ SPARE_BYTES: Final = 256 * 1024
 """Blank space that is kept at the end for more groups, so that uploads can end when the disk is full."""
 MIN_GROWTH_BYTES: Final = 256 * 1024
 MAX_GROWTH_BYTES: Final = 4 * 1024 * 1024
-"""How much blank space is added beside the spare space: as much as the file has, within these bounds."""
+"""How much blank space is added to the spare space: as much as the file has, within these bounds."""
 COMPACT_AFTER_BYTES: Final = 16 * 1024 * 1024
 """A log needs compaction when it has grown by this much and by as much as it had at first."""
 
@@ -113,7 +113,7 @@ class Appender:
 
 
 class NewFile:
-    """A file that is written beside a log to replace it. `AppendLog.install` or `discard` has to follow."""
+    """A file that is written to replace a log. `AppendLog.install` or `discard` has to follow."""
 
     def __init__(self, path: Path, fsync: bool) -> None:
         """With `fsync` a file system without syncs is an error. Raises OSError."""

@@ -1,7 +1,7 @@
 """Compaction: a long log is rewritten in small steps, while records are still appended to it.
 
-First the latest records of the long log go into a file beside it, then the records that were appended
-meanwhile, until few are left. Only the last step needs that nobody appends: it copies these few records and
+First the latest records of the long log go into a new file, then the records that were appended
+meanwhile, until few are left. During the last step nobody may append: it copies these few records and
 installs the new file. A process that dies before that leaves the long log, which has everything; after it,
 the new log has everything.
 """

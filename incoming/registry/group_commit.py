@@ -1,8 +1,8 @@
 """Group commit: one thread writes all items that wait, with one sync for all of them.
 
-After each system call a thread of the pool waits for its turn beside the event loop. Ten threads that do so
-at once cost twice the CPU time of one. So one thread works at a time, and what comes meanwhile is its next
-group.
+After each system call, a thread of the pool competes with the event loop for the interpreter. Ten threads
+that do so at once cost twice the CPU time of one. So one thread works at a time, and what arrives meanwhile
+is its next group.
 """
 
 from __future__ import annotations

@@ -240,7 +240,7 @@ class Journal:
             log.warning(TORN, {"place": self._set_aside()})
 
     def _set_aside(self) -> object:
-        """Keeps the log beside the one that replaces it, for people to look at. Returns where."""
+        """Gives the log a second name in `damaged/`, where people can look at it. Returns that name."""
         try:
             self._damaged_dir.mkdir(mode=0o700, exist_ok=True)
             places = (self._damaged_dir / f"log-{number}" for number in itertools.count(1))

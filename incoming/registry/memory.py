@@ -1,4 +1,4 @@
-"""The tickets of one process: a dict, with a journal behind it."""
+"""The tickets of one process: a dict, backed by a journal."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ class MemoryRegistry:
                 self._count_one_less(ticket)
 
     def _count_one_less(self, ticket: Ticket) -> None:
-        """The ticket receives no more bytes: it does not count as an unfinished one of its app any more."""
+        """Counts one unfinished ticket less for its app: this one receives no more bytes, or is forgotten."""
         self._unfinished[ticket.app] -= 1
         if not self._unfinished[ticket.app]:
             del self._unfinished[ticket.app]

@@ -25,7 +25,7 @@ REFUSED: Final = (*UNSUPPORTED, errno.EPERM, errno.EACCES)
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers for a lack of space: none left, none in the quota, or the file may not grow further."""
 _BLOCK: Final = b"?" * 4096
-"""A whole block: some file systems store a few bytes beside the name, without space of their own."""
+"""A whole block: some file systems store a few bytes together with the name, without using a block."""
 TRIAL_FILE: Final = ".trial"
 """What `try_to_write` writes where every file has a name."""
 _MOUNTS: Final = Path("/proc/self/mountinfo")

@@ -1,4 +1,4 @@
-"""The polite end of a connection whose peer may still be sending."""
+"""Closes a connection whose peer may still be sending, so that the peer can read the answer."""
 
 from __future__ import annotations
 

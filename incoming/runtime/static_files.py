@@ -7,4 +7,4 @@ from typing import Final
 
 _PACKAGE: Final = Path(__file__).parent.parent
 STATIC_DIR: Final = next(d for d in (_PACKAGE / "static", _PACKAGE.parent / "static") if d.is_dir())
-"""Inside the package when it is installed, beside it in the source tree."""
+"""Inside the package when it is installed; next to it in the source tree."""

@@ -1,4 +1,4 @@
-"""The seam between the service and the place that stores the bytes of uploads.
+"""The interface between the service and what stores the bytes of uploads.
 
 `Storage` and `Writer` are what every storage has. What only some storages can do is a capability: a Protocol
 of its own, and an attribute of `Storage` that is None where the capability is missing. `local` is the
@@ -109,7 +109,7 @@ class Writer(Protocol):
         """Discards everything after the first `length_bytes`. The next chunk goes to the new `taken_bytes`.
 
         What was durable of them stays durable. `taken_bytes` is then `length_bytes`, or less if some of the
-        bytes in front of it were not durable. A storage of parts that can't be read back also discards the
+        bytes before it were not durable. A storage of parts that can't be read back also discards the
         part in which the cut is: see `Storage.checksums`.
         """
 
@@ -351,7 +351,7 @@ class Pickup(Protocol):
         """Returns the same where a power cut may have taken it instead, as far as that can be told."""
 
     def clean_up(self, ticket_id: str) -> None:
-        """Deletes what the storage keeps beside the file. The file itself stays."""
+        """Deletes what the storage keeps for the file. The file itself stays."""
 
 
 class Recovery(Protocol):

@@ -1,6 +1,6 @@
 """Tickets, leases, news and time that all processes of a service share, in a Redis.
 
-Keys, beside those of one ticket (`runtime.redis_connection`):
+Keys, in addition to those of one ticket (`core.redis_keys`):
 
     incoming:all            sorted set of all ids, in the order of their text
     incoming:active         the same of those that are uploaded, or whose app has to be called
@@ -14,6 +14,6 @@ Keys, beside those of one ticket (`runtime.redis_connection`):
     incoming:clock          hash: how long the service has run, and when that was last moved on
     incoming:news           the channel of the news
 
-Redis and Valkey from version 6 on, alone or with Sentinels. A Cluster does not do: scripts use keys of
-several slots.
+Redis and Valkey from version 6 on, alone or with Sentinels. Redis Cluster is not supported: scripts use keys
+of several slots.
 """

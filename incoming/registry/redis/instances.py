@@ -1,8 +1,8 @@
 """The processes of a service, and which of them live.
 
-An instance beats every few seconds, and lives for `LIFE_S` of the service's clock after a beat. That clock
-stands still while no instance reaches Redis. So an outage of Redis ends nobody's life, and after a kill of
-one instance the others know of it within `LIFE_S`.
+An instance sends a heartbeat every few seconds. It lives for `LIFE_S` of the service's clock after each one.
+That clock stands still while no instance reaches Redis, so no instance dies in an outage of Redis. After a
+kill of one instance, the others know of it within `LIFE_S`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def this_instance(name: str = "") -> Instance:
-    """Returns what this process is from now on. Without a name it has its machine, process id and chance."""
+    """Returns what this process is from now on.
+
+    Without a name, its name is made of the machine, the process id and a random part.
+    """
     hostname, pid = socket.gethostname(), os.getpid()
     readable = _UNSAFE.sub("-", name or f"{hostname}-{pid}")
     unique = f"{readable}-{secrets.token_hex(4)}"
@@ -49,7 +52,7 @@ class Instances:
         self._connection = connection
         self._runtime = runtime
         self.count_sources: Callable[[int], Mapping[str, int]] = lambda _: {}
-        """Returns what `Instance.sources` tells so many processes, at each beat."""
+        """Returns `Instance.sources`, given the number of processes. It is called at each beat."""
         self._reported: list[int] = []
         self._has_left = False
 
@@ -68,7 +71,7 @@ class Instances:
         self._connection.run(scripts.BEAT, args=(self.own.id, LIFE_S, facts), repeat=True)
 
     def run(self) -> None:
-        """Beats until `leave`. An outage of Redis is borne."""
+        """Beats until `leave`, also through an outage of Redis."""
         while not self._has_left:
             try:
                 self.beat()

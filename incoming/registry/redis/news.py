@@ -116,7 +116,7 @@ class RedisNews:
             self._connection.read_all([("PUBLISH", scripts.NEWS, message) for message in batch])
         except IncomingError:
             return False
-        for message in batch:  # some may be lost already, since newer ones needed their room
+        for message in batch:  # some may be lost already: newer ones have replaced them
             if self._waiting and self._waiting[0] is message:
                 self._waiting.popleft()
         return True

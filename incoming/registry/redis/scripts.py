@@ -250,7 +250,10 @@ while #ids < 2 * count do
 end
 return ids
 """)
-"""Returns ids and times of a page, the longest rest first. Of those with the time `since`: behind `after`."""
+"""Returns ids and times of a page, those that rest longest first.
+
+Of those with the time `since`, it returns only the ids after `after`.
+"""
 
 NOT_DELETED: Final = Script(f"""-- ARGV now, ids{_LEASES}
 local found = {{}}

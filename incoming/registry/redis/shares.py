@@ -20,7 +20,7 @@ class RedisShares:
     """See registry.Shares. They are counted in the name of one instance, which has to beat."""
 
     def __init__(self, connection: RedisConnection, instance: str, kept_for_s: float) -> None:
-        """`kept_for_s`: after so long without a change, nothing of a source is remembered."""
+        """`kept_for_s`: after this time without a change, a source is forgotten."""
         self._connection = connection
         self._instance = instance
         self._kept_for_s = int(kept_for_s)

@@ -1,7 +1,7 @@
 """Deletes large files in steps, so that the disk stays responsive.
 
-A file system with the mount option `discard` tells its disk at each commit what has become free. The disk
-is busy with that: 100 ms for some hundred MB, during which no ticket is issued, since its sync has to wait.
+With the mount option `discard`, a file system tells its disk at each commit which blocks are free now. That
+keeps the disk busy: 100 ms for some hundred MB. Meanwhile no ticket is issued, since its sync has to wait.
 So the name of a large file is deleted at once, and its space is freed in steps, with a commit for each. A
 process that still reads the file, or has it under another name, keeps all of it, as unlink(2) promises. So a
 file is truncated only if nothing else uses it.

@@ -34,7 +34,7 @@ def pieces(fd: int, start: int, end: int) -> Iterator[memoryview]:
 
 
 def read_checksum(fd: int, start: int, end: int, crc: int = 0) -> int:
-    """Returns the CRC-32C of the bytes from `start` to `end`, behind bytes with the CRC-32C `crc`.
+    """Returns the CRC-32C of the bytes from `start` to `end`, after bytes with the CRC-32C `crc`.
 
     Raises EndOfFile.
     """

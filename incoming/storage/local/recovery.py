@@ -1,7 +1,7 @@
 """Finds what a power cut took of files without checkpoints: a hole is where bytes never reached the disk.
 
-Files are written without gaps, so a hole is a loss. A file system that keeps zeros as holes, or does not tell
-holes, allows no such conclusion (`probe` finds out).
+Files are written without gaps, so a hole is a loss. A file system that stores zeros as holes, or does not
+report holes, allows no such conclusion (`probe` finds out).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Small files that come as one chunk, and are then complete.
 
-Each call in a thread wakes it up and then the event loop, which costs more than to write a few kilobytes. So
+Each call in a thread wakes it up and then the event loop, which costs more than writing a few kilobytes. So
 a chunk that is the whole file is held until the file is synced: then it is created, written, synced and
 closed in one call. What is not synced within moments is stored as any other file is.
 """

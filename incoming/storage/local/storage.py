@@ -225,7 +225,7 @@ class LocalStorage:
             if not _remove_folder(place):
                 self._part_files.delete_all(ticket_id, self._deletion)
                 with folder(place) as folder_fd:
-                    self._folder_disk.delete_beside(ticket_id, folder_fd)
+                    self._folder_disk.delete_side_files(ticket_id, folder_fd)
                 _remove_folder(place)
 
 

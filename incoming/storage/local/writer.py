@@ -39,7 +39,7 @@ class OpenFile:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """How much space to reserve ahead of a writer, and whom to tell. See Storage.open."""
+    """How much space to reserve ahead of a writer, and who is told of it. See Storage.open."""
 
     ahead_bytes: int
     length_bytes: int | None
@@ -71,7 +71,7 @@ class ReservingWriter:
         self._file_lock = self._runtime.lock()
 
     def _put(self, chunk: memoryview) -> int:
-        """Writes the chunk behind what is taken. Returns where it ends. Raises OSError."""
+        """Writes the chunk after the bytes that are taken. Returns where it ends. Raises OSError."""
         position = self.taken_bytes
         self._torn = True
         while chunk:
@@ -159,7 +159,7 @@ class ReservingWriter:
             self._close(fd)
 
     def _trim(self, fd: int) -> None:
-        """Frees what was reserved behind the stored bytes and not used. Raises OSError."""
+        """Frees what was reserved after the stored bytes and not used. Raises OSError."""
         raise NotImplementedError
 
     def _close(self, fd: int) -> None:

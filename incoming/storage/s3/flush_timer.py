@@ -1,8 +1,8 @@
-"""When what has come of an unfull part is stored as it is: pure, the time is an argument.
+"""When a part that is not full is stored as it is. Pure: the time is an argument.
 
-A client that stands still may wait for an acknowledgement, because its window is smaller than a part. It has
-to get one soon. Or it is slow: then an acknowledgement changes nothing, and each costs a call with all that
-has come of the part. The two differ in what follows an acknowledgement: a client that has waited sends
+A client that sends nothing may be waiting for an acknowledgement, because its window is smaller than a part.
+It has to get one soon. Or it is slow: then an acknowledgement changes nothing, and each one costs a call with
+all bytes of the part so far. What follows an acknowledgement tells them apart: a client that has waited sends
 several pieces at once.
 """
 
@@ -24,7 +24,7 @@ ANSWERED_S: Final = 0.25
 
 
 class FlushTimer:
-    """When bytes came, and whether they have waited long enough."""
+    """When bytes arrived, and whether they have waited long enough to be stored."""
 
     def __init__(self) -> None:
         self.restart()
@@ -52,11 +52,11 @@ class FlushTimer:
         self._acknowledged_at_s = now_s
 
     def idle_s(self, now_s: float) -> float:
-        """Returns for how long nothing has come."""
+        """Returns for how long no bytes have arrived."""
         return now_s - self._came_at_s
 
     def is_due(self, taken_bytes: int, durable_offset: int, now_s: float) -> bool:
-        """Returns whether what has come has waited long enough to be stored as it is."""
+        """Returns whether the bytes of the part have waited long enough to be stored as they are."""
         while self._marks and self._marks[0][0] <= durable_offset:
             self._marks.popleft()
         if taken_bytes > durable_offset and (not self._marks or self._marks[-1][0] < taken_bytes):

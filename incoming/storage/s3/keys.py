@@ -17,7 +17,7 @@ _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _NOT_IN_KEYS: Final = {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}
 """Categories of characters that XML can't hold, or that nobody sees."""
 REMAINDERS: Final = "rest/"
-"""Where the unfull parts of unfinished uploads are, below the prefix. A lifecycle rule needs one prefix."""
+"""Where the remainders of unfinished uploads are, below the prefix. A lifecycle rule needs one prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class BucketAddress:
         return f"{self.prefix}{ticket_id}"
 
     def remainders(self, ticket_id: str) -> str:
-        """Returns the prefix of the objects with an unfull part of an upload."""
+        """Returns the prefix of the remainders of an upload."""
         return f"{self.prefix}{REMAINDERS}{ticket_id}/"
 
 

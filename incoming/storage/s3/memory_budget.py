@@ -1,6 +1,6 @@
 """The memory for parts that are on their way to the store: one budget for all uploads of the process.
 
-A part that is not full yet always has its memory, as much as bytes have come. Full parts count against the
+A part that is not full yet always has memory for the bytes that have come. Full parts count against the
 budget, and clients wait while it is used up. So the process needs at most the budget, and one part for each
 upload that moves.
 """

@@ -1,7 +1,7 @@
 """Sends the bytes of one upload to S3, piece by piece, while they come in, and says how many are stored.
 
 - Chunks fill the piece that is open. A full piece is sent by a greenlet of its own, several at a time. It
-  counts once it is noted, and so are all pieces in front of it.
+  counts once it and all pieces before it are noted.
 - What is left of the open piece becomes an object of its own, the remainder: at a flush, when the client
   sends nothing and has unacknowledged bytes, and when the oldest of those is old. So no client waits for an
   acknowledgement for long, however slow it is, and a pause costs nothing.
@@ -67,7 +67,7 @@ class WriterContext:
 
 @dataclass(slots=True, eq=False)
 class FullPiece:
-    """A piece that is on its way to the store, or waits for those in front of it."""
+    """A piece that is on its way to the store, or waits for those before it."""
 
     buffer: PartBuffer
     extent: Extent
@@ -104,7 +104,7 @@ class StreamWriter(ABC):
         self._name = secrets.token_hex(8)
         self._remainder_count = 0
         self._noting_remainder = ""
-        """The newest remainder that may be noted: the answer of the metadata may be lost."""
+        """The newest remainder that may be noted: the answer of what keeps the metadata may be lost."""
         self._is_open = True
         self._failure: IncomingError | None = None
         self._full: dict[int, FullPiece] = {}
@@ -158,7 +158,7 @@ class StreamWriter(ABC):
 
     @abstractmethod
     def _take(self, chunk: memoryview, crc32c: int | None) -> None:
-        """Puts a chunk into the open piece and those behind it, and sends the full ones."""
+        """Puts a chunk into the open piece and the next ones, and sends the full ones."""
 
     @abstractmethod
     def _put_piece(self, piece: FullPiece) -> str:
@@ -178,7 +178,7 @@ class StreamWriter(ABC):
 
     @abstractmethod
     def _adopt_fenced(self) -> None:
-        """Begins where the metadata end by now. Nothing else is under way."""
+        """Begins where the metadata ends by now. Nothing else is under way."""
 
     @abstractmethod
     def _make_whole(self, generation: int) -> None:
@@ -272,7 +272,7 @@ class StreamWriter(ABC):
         return self._is_complete and not self._is_open
 
     def abort(self) -> None:
-        """See storage.Writer. An object that is being made is there, or is not, when this returns."""
+        """See storage.Writer. When this returns, an object that was being made is complete, or not there."""
         self._end()
         with self._finish_lock:
             pass  # so that `Storage.delete`, which follows, finds it
@@ -308,7 +308,7 @@ class StreamWriter(ABC):
                 return
 
     def _is_too_full(self, more: int) -> bool:
-        """Returns whether enough is on its way. `more`: so many large pieces more than usual are allowed."""
+        """Returns whether enough is on its way. `more`: how many more large pieces than usual are allowed."""
         return self._unsent_count >= self._context.parallel + more
 
     def _wait(self) -> None:
@@ -341,7 +341,7 @@ class StreamWriter(ABC):
         return PartBuffer(number, self._capacity_bytes(number), self._context.memory, begin)
 
     def _moved(self) -> None:
-        """The metadata have changed: tells how far the upload is."""
+        """The metadata has changed: tells how far the upload is."""
         before = self.durable_offset
         self.durable_offset = self._noted_bytes
         self._changed.set()
@@ -351,12 +351,12 @@ class StreamWriter(ABC):
             self._on_durable(None)
 
     def _change(self, change: Callable[[], None]) -> None:
-        """Changes the metadata in their store, which may be away for a while. The caller has their lock."""
+        """Changes the metadata. What keeps it may be unavailable for a while. The caller has its lock."""
         generation = self._generation
         self._retries.run(change, lambda: self._is_open and self._generation == generation)
 
     def _rewind(self) -> None:
-        """Discards all that is not durable, and begins where the metadata end by now."""
+        """Discards all that is not durable, and begins where the metadata ends by now."""
         self._generation += 1
         with self._metadata_lock:  # no change of the metadata is under way
             self._drop_full_pieces()
@@ -482,7 +482,7 @@ class StreamWriter(ABC):
         self._note_pieces(generation)
 
     def _note_pieces(self, generation: int) -> None:
-        """Notes the pieces that are stored, and have no gap in front of them."""
+        """Notes the pieces that are stored, and have no gap before them."""
         with self._metadata_lock:
             ready: list[FullPiece] = []
             for piece in self._full.values():
@@ -526,7 +526,7 @@ class StreamWriter(ABC):
                 raise StorageFailed
 
     def _store_remainder(self) -> None:
-        """Stores what the open piece has as an object of its own. All pieces in front of it are durable."""
+        """Stores what the open piece has as an object of its own. All pieces before it are durable."""
         generation = self._generation
         with self._remainder_lock, s3_errors():
             buffer, extent = self._buffer, self._buffer.extent

@@ -1,6 +1,6 @@
 """Sends the bytes of one file to S3, in the parts of a multipart upload: see `stream_writer`.
 
-A part counts once the manifest has it, and all parts in front of it. A file that fits into one part needs no
+A part counts once the manifest has it and all parts before it. A file that fits into one part needs no
 multipart upload: one call stores it when it is complete.
 """
 
@@ -15,7 +15,7 @@ from functools import partial
 from incoming.core.checkpoints import START, Checkpoint
 from incoming.core.errors import BytesLost, StorageFailed, TakenOver
 from incoming.storage import OnDurable
-from incoming.storage.s3.metadata.manifest import Manifest, Remainder, StoredPart, behind
+from incoming.storage.s3.metadata.manifest import Manifest, Remainder, StoredPart, extended
 from incoming.storage.s3.part_buffer import PartBody
 from incoming.storage.s3.store.client import S3Error, s3_errors
 from incoming.storage.s3.store.completion import PartsDiffer, UploadGone
@@ -76,7 +76,7 @@ class S3Writer(StreamWriter):
         self._manifest = manifest
         self._stored_parts = START
         for part in manifest.parts:
-            self._stored_parts = behind(self._stored_parts, part.crc32c, part.size_bytes)
+            self._stored_parts = extended(self._stored_parts, part.crc32c, part.size_bytes)
         self._adopt_end(len(manifest.parts) + 1, manifest.remainder)
 
     def _adopt_fenced(self) -> None:
@@ -90,7 +90,7 @@ class S3Writer(StreamWriter):
         self._change(lambda: self._manifests.add(self._ticket_id, self._token, stored, None))
         self._manifest = replace(self._manifest, parts=(*self._manifest.parts, *stored), remainder=None)
         for new in stored:
-            self._stored_parts = behind(self._stored_parts, new.crc32c, new.size_bytes)
+            self._stored_parts = extended(self._stored_parts, new.crc32c, new.size_bytes)
 
     def _set_remainder(self, remainder: Remainder) -> None:
         self._change(lambda: self._manifests.add(self._ticket_id, self._token, (), remainder))
@@ -247,7 +247,7 @@ class S3Writer(StreamWriter):
                 replace(part, etag=etag) for part, etag in zip(self._manifest.parts, etags, strict=False)
             )
             if same == self._manifest.parts:
-                raise StorageFailed  # nothing differs that could be mended
+                raise StorageFailed  # nothing differs that can be repaired
             log.error(
                 "upload %(ticket)s: the store has %(count)d of its parts as they were sent",
                 {"ticket": self._ticket_id, "count": len(same)},

@@ -1,4 +1,4 @@
-"""Deletes folders. A few files go at once, and those of a large folder one after another in the background.
+"""Deletes folders: small ones at once, and large ones file by file in the background.
 
 The folder gets another name first, `ID.deleted-N`. So it is gone for everybody, and the caller
 need not wait: a slow disk takes a millisecond and more for each file. A kill leaves the rest under that name,

@@ -38,7 +38,7 @@ from incoming.storage.local.folders.tree import FolderTree
 from incoming.storage.local.posix import GONE, NO_FOLLOW, closing, folder
 
 MAX_CACHED_ENTRIES: Final = 200_000
-"""How many entries of manifests stay in memory beside those that are in use."""
+"""How many entries of manifests stay in memory, in addition to those that are in use."""
 _TRIAL: Final = "trial-é"
 _SUFFIXES: Final = ("head", "sums", "manifest", "manifest.new", _TRIAL)
 
@@ -92,7 +92,7 @@ class FolderDisk:
     _lock: contextlib.AbstractContextManager[bool] = field(default_factory=thread_lock)
 
     def place(self, ticket_id: str) -> Path:
-        """Returns the folder that has the uploaded one, and the files beside it."""
+        """Returns the folder of an upload: the uploaded folder is in it, and the files of the server."""
         return self.directory.file(ticket_id).parent
 
     def rules(self, ticket_id: str, folder_fd: int) -> NameRules:
@@ -209,8 +209,8 @@ class FolderDisk:
         """Returns whether the list for the app is there: the folder has arrived."""
         return (self.place(ticket_id) / list_name(ticket_id)).exists()
 
-    def delete_beside(self, ticket_id: str, folder_fd: int, except_list: bool = False) -> None:
-        """Deletes what is kept beside a folder. Call `deletion.start` next."""
+    def delete_side_files(self, ticket_id: str, folder_fd: int, except_list: bool = False) -> None:
+        """Deletes the files next to an uploaded folder. Call `deletion.start` next."""
         self.forget(ticket_id)
         for suffix in _SUFFIXES:
             name = f"{ticket_id}.{suffix}"

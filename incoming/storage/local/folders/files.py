@@ -122,7 +122,7 @@ class FolderFiles:
         self.log.size_bytes = write_all(self._log_fd, bytes(records), self.log.size_bytes)
 
     def _open_stored(self, layout: FolderLayout) -> None:
-        """Finds out what is stored, and deletes what lies behind it."""
+        """Finds out what is stored, and deletes everything after it."""
         found = self.disk.stored_in(layout, self.log, self.tree.size)
         for index in self.log.left_out:
             self.tree.unlink(layout.paths[index], self.disk.deletion)  # a kill may have come before
@@ -132,7 +132,7 @@ class FolderFiles:
         self._unlink_list()
 
     def _end_at_offset(self, layout: FolderLayout) -> None:
-        """Deletes what a power cut has left behind the end, and creates empty files that it took."""
+        """Deletes what a power cut has left after the end, and creates empty files that it took."""
         next_index, self._next_index = self._next_index, len(layout.paths)
         self._cut(layout, self.offset)
         self._next_index = min(self._next_index, next_index)
@@ -344,8 +344,8 @@ class FolderFiles:
         """Returns what the log says, with the digests of complete files."""
         return sums_log.read(self._log_fd, with_digests=True)
 
-    def sync_beside(self) -> None:
-        """Makes what is kept beside the folder survive a power cut, but not yet the names."""
+    def sync_side_files(self) -> None:
+        """Makes the files next to the folder survive a power cut, but not yet their names."""
         name, flags = list_name(self.ticket_id), os.O_RDONLY | NO_FOLLOW
         with closing(os.open(name, flags, dir_fd=self.folder_fd)) as fd:
             for one in (fd, self.head_fd, self._log_fd):
@@ -381,7 +381,7 @@ class FolderFiles:
                 sync_folder(directory_fd)
 
     def cut(self, length_bytes: int) -> None:
-        """Deletes everything behind this offset, or behind the beginning of a file there that is left out."""
+        """Deletes everything after this offset, and the whole file there if that is left out."""
         self.disk.directory.owner.check()  # another process may have stored more
         self.close_current()
         self._records.clear()
@@ -410,13 +410,13 @@ class FolderFiles:
         self._next_index = 0
 
     def _void(self, index: int) -> None:
-        """Revokes what the log says of this entry and all behind it, also after a power cut."""
+        """Revokes what the log says of this entry and of all later ones, also after a power cut."""
         self._append(sums_log.encode(Kind.CUT, index))
         self._sync_log()
         self.log.left_out = {one for one in self.log.left_out if one < index}
 
     def _delete_files(self, layout: FolderLayout, first: int) -> None:
-        """Deletes the files of this entry and of all behind it, the last one first."""
+        """Deletes the files of this entry and of all later ones, the last one first."""
         while self._next_index > first:
             if not layout.manifest.entries[self._next_index - 1].is_folder:
                 self.tree.unlink(layout.paths[self._next_index - 1], self.disk.deletion)
@@ -447,5 +447,5 @@ def parse_layout(files: FolderFiles) -> FolderLayout:
 
 
 def _room_bytes(layout: FolderLayout, offset: int) -> int:
-    """Returns how much space the entries behind this offset take."""
+    """Returns how much space the entries after this offset take."""
     return layout.length_bytes - offset + layout.rounding_bytes(offset)

@@ -40,7 +40,7 @@ class FolderLayout:
         return self.manifest.length_bytes
 
     def rounding_bytes(self, offset: int) -> int:
-        """Returns how much space the entries behind this offset take beyond their bytes."""
+        """Returns how much space the entries after this offset take beyond their bytes."""
         return self._rounding[self.manifest.index_at(offset)]
 
 

@@ -239,7 +239,7 @@ class LocalFolders:
         is_taken = self._is_taken(ticket_id)
         with contextlib.suppress(*GONE):
             with folder(self._disk.place(ticket_id)) as folder_fd:
-                self._disk.delete_beside(ticket_id, folder_fd, except_list=not is_taken)
+                self._disk.delete_side_files(ticket_id, folder_fd, except_list=not is_taken)
             with contextlib.suppress(OSError):  # something is in it
                 self._disk.place(ticket_id).rmdir()
 
@@ -253,7 +253,7 @@ class _Piece(NamedTuple):
 
 
 def _pieces(layout: FolderLayout, start: int, end: int) -> Iterator[_Piece]:
-    """Yields which ranges of which files are between two offsets of the stream, both behind the head."""
+    """Yields which ranges of which files are between two offsets of the stream, both after the head."""
     index = layout.manifest.index_at(start)
     while start < end:
         first, last = layout.manifest.range_of(index)

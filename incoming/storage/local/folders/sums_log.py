@@ -43,7 +43,7 @@ class Kind(IntEnum):
     LEFT_OUT = 5
     """It is left out."""
     CUT = 6
-    """Earlier records of this entry and of all behind it do not count."""
+    """Earlier records of this entry and of all later entries do not count."""
 
 
 class Digests(msgspec.Struct, frozen=True, gc=False):

@@ -77,7 +77,7 @@ def _sync_each(files: FolderFiles, layout: FolderLayout, writes_again: bool) -> 
                 if entry.modified_ms is not None:
                     set_time(fd, entry.modified_ms)
             os.fsync(fd)  # fdatasync would not keep the time
-    files.sync_beside()
+    files.sync_side_files()
     for path in _folders(layout):
         sync_folder(files.tree.folder(path))
     sync_folder(files.folder_fd)

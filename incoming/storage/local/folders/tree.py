@@ -170,8 +170,8 @@ class _Budget:
 def remove_tree(name: str, parent_fd: int, deletion: Deletion, most_files: int = sys.maxsize) -> bool:
     """Deletes a folder with everything in it. A missing one is not an error. Call `deletion.start` next.
 
-    Returns False if it has more than `most_files` files: so many were deleted. However deep it is, it takes
-    two descriptors: what is in a folder of the folder is moved up first.
+    Returns False if it has more than `most_files` files. Then it has deleted that many. However deep the
+    folder is, it takes two descriptors: what is in a folder of the folder is moved up first.
     """
     try:
         fd = os.open(name, FOLDER_FLAGS, dir_fd=parent_fd)

@@ -1,6 +1,6 @@
 """Makes one file out of the parts of an upload.
 
-Parts that stand in the file one behind the other are the file already: it only gets its name. Anything else
+Parts that follow each other in the file are the file already: it only gets its name. Anything else
 is copied into a new file by the kernel (copy_file_range(2)), which shares the blocks where the file system
 can do that. The new file gets its name when it is complete and synced. So a kill leaves the parts as they
 were, or the file.
@@ -131,7 +131,7 @@ class Assembler:
     # --- the file ------------------------------------------------------------------------------------------
 
     def _open(self) -> int:
-        """Opens what becomes the file: that of the parts, without what stands behind them, or a new one."""
+        """Opens what becomes the file: a new one, or that of the parts, truncated after them."""
         with contextlib.suppress(FileExistsError):
             os.mkdir(self._file.parent, 0o700)  # noqa: PTH102 - empty parts have no files
         with folder(self._file.parent) as folder_fd:

@@ -110,7 +110,7 @@ class PartFiles:
                 os.replace(*names, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
 
     def _grow(self, fd: int, part: Part) -> None:
-        """Extends a file to the end of this part's place: reserved space behind its end can't be freed."""
+        """Extends a file to the end of this part's place: reserved space after its end can't be freed."""
         if part.start_bytes is None:
             return
         with self._growing:
@@ -220,8 +220,8 @@ class PartFiles:
 
     # --- space --------------------------------------------------------------------------------------------
 
-    def free_behind(self, fd: int, part: Part, stored_bytes: int) -> None:
-        """Frees the space of a part behind its stored bytes. `fd`: the file that has the part."""
+    def free_after(self, fd: int, part: Part, stored_bytes: int) -> None:
+        """Frees the space that is reserved after the stored bytes of a part. `fd`: the file that has it."""
         self.directory.owner.check()  # another process may have stored more
         if part.start_bytes is None:
             os.ftruncate(fd, stored_bytes)
@@ -234,7 +234,7 @@ class PartFiles:
         with contextlib.suppress(*GONE):
             fd = self.open(ticket_id, part_name(ticket_id, part), os.O_RDWR)
             try:
-                self.free_behind(fd, part, stored.end_bytes)
+                self.free_after(fd, part, stored.end_bytes)
             finally:
                 close_descriptor(fd)
         return stored.end_bytes
@@ -252,7 +252,7 @@ class PartFiles:
                 return
             fd = os.open(name, os.O_RDWR | NO_FOLLOW, dir_fd=folder_fd)
             try:
-                self.free_behind(fd, part, 0)
+                self.free_after(fd, part, 0)
             finally:
                 close_descriptor(fd)
 

@@ -1,4 +1,4 @@
-"""How much of each part is stored: a small file beside the parts, with a slot of 256 bytes for each.
+"""How much of each part is stored: a small file next to the parts, with a slot of 256 bytes for each.
 
 The length of a file in which several parts are written at once does not tell how far each has come.
 

@@ -1,4 +1,4 @@
-"""Writes one part of an upload into its place in the file, beside the writers of other parts."""
+"""Writes one part of an upload into its range of the file. Writers of other parts write at the same time."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class LocalPartWriter(ReservingWriter):
             self._is_unchecked = False
 
     def truncate(self, length_bytes: int) -> None:
-        """See storage.Writer. First the offset: the bytes behind it do not count any more."""
+        """See storage.Writer. First the offset: later bytes do not count any more."""
         with disk_errors, self._file_lock:
             stored = self._durable
             if length_bytes < stored.end_bytes:
@@ -152,7 +152,7 @@ class LocalPartWriter(ReservingWriter):
             self._close(fd)
 
     def _trim(self, fd: int) -> None:
-        self._files.free_behind(fd, self._part, self.durable_offset)
+        self._files.free_after(fd, self._part, self.durable_offset)
 
     def _close(self, fd: int) -> None:
         close_descriptor(fd)

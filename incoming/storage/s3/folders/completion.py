@@ -1,6 +1,6 @@
 """The end of a folder in S3: the store shows what it has, and the list of the files is stored last.
 
-Without that list nothing was handed over. So it may take as long as it wants, and be repeated.
+Nothing is handed over before that list is stored. So all of this may take long, and may be repeated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from incoming.storage.s3.folders.objects import NewObject
 from incoming.storage.s3.folders.plan import FolderPlan
 from incoming.storage.s3.memory_budget import SEGMENT_BYTES
 from incoming.storage.s3.metadata.folder_states import FolderState, StoredPiece
-from incoming.storage.s3.metadata.manifest import Manifest, behind
+from incoming.storage.s3.metadata.manifest import Manifest, extended
 from incoming.storage.s3.part_buffer import PartBody
 from incoming.storage.s3.store.client import ListedObject, S3Error, s3_errors
 from incoming.storage.s3.store.completion import etag_of_parts
@@ -32,7 +32,7 @@ LIST: Final = ".manifest"
 
 
 def list_key(folder_key: str) -> str:
-    """Returns the key of the list of a folder's files, which is beside the folder."""
+    """Returns the key of the list of a folder's files, which is next to the folder."""
     return f"{folder_key}{LIST}"
 
 
@@ -42,7 +42,7 @@ def whole_file(pieces: Sequence[StoredPiece]) -> Checkpoint:
         return Checkpoint(pieces[0].size_bytes, pieces[0].crc32c)
     whole = START
     for piece in pieces:
-        whole = behind(whole, piece.crc32c, piece.size_bytes)
+        whole = extended(whole, piece.crc32c, piece.size_bytes)
     return whole
 
 
@@ -133,7 +133,7 @@ class FolderCompletion:
         return etags_of_same_parts(file.parts, listed)
 
     def delete_leftovers(self, state: FolderState) -> None:
-        """Deletes what is left beside the objects: remainders and uploads, also those of killed processes."""
+        """Deletes remainders and multipart uploads that are left, also those of killed processes."""
         client, run = self._context.client, self._context.retries.run
         with contextlib.suppress(S3Error, StorageFailed):
             for key in run(lambda: client.keys(self._context.address.remainders(self._ticket_id))):

@@ -39,7 +39,7 @@ class FolderContext:
         self._plans: WeakValueDictionary[str, FolderPlan] = WeakValueDictionary()
         """By the key of the head, which no other folder has."""
 
-    def places(self) -> Lock:
+    def call_slots(self) -> Lock:
         """Returns what limits the calls for one folder."""
         return self._runtime.semaphore(AT_A_TIME)
 

@@ -87,7 +87,7 @@ class FolderPlan:
         return min(start + parts.start(piece.part + 1), end) if parts else end
 
     def last_within(self, length_bytes: int, count: int) -> int:
-        """Returns the number of the last of the first `count` pieces that ends within so many bytes."""
+        """Returns the number of the last of the first `count` pieces that ends within `length_bytes`."""
         return bisect_right(range(1, count + 1), length_bytes, key=self.end)
 
     def left_out(self, pieces: Sequence[StoredPiece]) -> tuple[int, ...]:

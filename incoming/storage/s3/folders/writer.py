@@ -84,7 +84,7 @@ class S3FolderWriter(StreamWriter):
             shared,
             lambda: self._check_generation(self._finished_generation),
         )
-        self._places = shared.places()
+        self._call_slots = shared.call_slots()
         self._plan: FolderPlan | None = None
         """None until the head is complete."""
         self._pieces: list[StoredPiece] = []
@@ -219,7 +219,7 @@ class S3FolderWriter(StreamWriter):
             raise BytesLost
 
     def _cut_state(self, count: int, remainder: Remainder | None = None) -> FolderState:
-        """Returns the state in which only so many pieces are stored, and this remainder."""
+        """Returns the state in which only the first `count` pieces are stored, and this remainder."""
         plan, state = self._plan, self._state
         if plan is None or not count:
             head = self._head_bytes if remainder and remainder.size_bytes >= HEADER_BYTES else 0
@@ -301,7 +301,7 @@ class S3FolderWriter(StreamWriter):
             raise BadFolder("wrong_length", _OTHER_LENGTH)
 
     def _send_due(self) -> None:
-        """Sends the open piece if it is complete, and empty files behind it."""
+        """Sends the open piece if it is complete, and the empty files after it."""
         while self._plan and self._buffer.is_full and self._buffer.number <= self._plan.count:
             number = self._buffer.number
             self._send_buffer()
@@ -342,7 +342,7 @@ class S3FolderWriter(StreamWriter):
 
     def _put_piece(self, piece: FullPiece) -> str:
         generation, buffer = self._generation, piece.buffer
-        with self._places, s3_errors():
+        with self._call_slots, s3_errors():
             self._fill(buffer)
             if buffer.number == HEAD_NUMBER:
                 self._head_key = self._put_remainder(buffer, piece.extent, self._still(generation)).key
@@ -441,7 +441,7 @@ class S3FolderWriter(StreamWriter):
     def _complete_quietly(self, index: int, generation: int) -> None:
         """Makes the object of a file early. After an error `finish` does it."""
         try:
-            with self._places, contextlib.suppress(IncomingError, UploadGone, PartsDiffer):
+            with self._call_slots, contextlib.suppress(IncomingError, UploadGone, PartsDiffer):
                 self._complete_large_file(index, generation)
         finally:
             self._completing.discard(index)
@@ -616,7 +616,7 @@ class S3FolderWriter(StreamWriter):
                 self._upload_is_gone(index, upload_id)
                 raise StorageFailed from None
             except PartsDiffer:
-                raise StorageFailed from None  # nothing differs that could be mended
+                raise StorageFailed from None  # nothing differs that can be repaired
 
     def _keep_what_is_same(self, plan: FolderPlan, index: int, upload_id: str) -> None:
         """Keeps the parts of a file that the store has as they were sent. Raises BytesLost."""

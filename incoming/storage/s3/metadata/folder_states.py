@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import msgspec
 
 from incoming.core.checkpoints import Checkpoint
-from incoming.storage.s3.metadata.manifest import Remainder, behind
+from incoming.storage.s3.metadata.manifest import Remainder, extended
 
 
 class StoredPiece(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -48,7 +48,7 @@ class FolderState(msgspec.Struct, frozen=True, omit_defaults=True, rename={"rema
     head_bytes: int = 0
     """How long the head is, once that is known."""
     remainder: Remainder | None = None
-    """The beginning of the piece behind the last one."""
+    """The beginning of the piece after the last one."""
     uploads: dict[int, str] = {}
     """The multipart uploads of large files that have no object yet, by the index of their entry."""
     left_out: int = 0
@@ -71,7 +71,7 @@ class FolderState(msgspec.Struct, frozen=True, omit_defaults=True, rename={"rema
     def checkpoint(self) -> Checkpoint:
         """The length and the CRC-32C of all stored bytes."""
         end = Checkpoint(self.end_bytes, self.crc32c)
-        return behind(end, self.remainder.crc32c, self.remainder.size_bytes) if self.remainder else end
+        return extended(end, self.remainder.crc32c, self.remainder.size_bytes) if self.remainder else end
 
 
 class FolderStates(Protocol):
@@ -104,7 +104,7 @@ class FolderStates(Protocol):
         """
 
     def replace(self, ticket_id: str, token: str, state: FolderState, pieces: Sequence[StoredPiece]) -> None:
-        """Like `add`, after it has removed all pieces but those that the state counts in front of these."""
+        """Like `add`, after it has removed all pieces but those that the state counts before these."""
 
     def forget(self, ticket_id: str) -> None:
         """Removes all of a folder, if there is anything."""
@@ -116,7 +116,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 def state_text(state: FolderState) -> str:
-    """Returns what is kept of a state."""
+    """Returns the state as text, as it is stored."""
     return _ENCODER.encode(state).decode()
 
 
@@ -126,7 +126,7 @@ def read_state(text: str | bytes) -> FolderState:
 
 
 def piece_lines(pieces: Sequence[StoredPiece]) -> str:
-    """Returns what is kept of some pieces: a line of JSON for each, with its newline."""
+    """Returns pieces as text, as they are stored: a line of JSON for each, with its newline."""
     return _ENCODER.encode_lines(pieces).decode()
 
 

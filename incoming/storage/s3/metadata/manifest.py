@@ -1,4 +1,4 @@
-"""What is known of an unfinished upload in S3: its manifest, and the seam to where manifests are kept.
+"""What is known of an unfinished upload in S3: its manifest, and the interface of what keeps manifests.
 
 S3 can't read the parts of an unfinished upload back. So the manifest has a checksum of each part, and one of
 its beginning, against which a client that resumes can be checked.
@@ -33,7 +33,7 @@ class StoredPart:
     """Of its first HEAD_BYTES, or of all of it if it is shorter."""
 
     def to_text(self) -> str:
-        """Returns what a store of manifests keeps of a part."""
+        """Returns the part as text, as it is stored."""
         return json.dumps([self.number, self.etag, self.size_bytes, self.crc32c, self.head_crc32c])
 
     @classmethod
@@ -56,7 +56,7 @@ class Remainder:
     head_crc32c: int
 
     def to_text(self) -> str:
-        """Returns what a store of manifests keeps of it."""
+        """Returns the remainder as text, as it is stored."""
         return json.dumps([self.key, self.number, self.size_bytes, self.crc32c, self.head_crc32c])
 
     @classmethod
@@ -95,7 +95,7 @@ class Manifest:
         """The length and the CRC-32C of all stored bytes."""
         whole = START
         for piece in self.pieces:
-            whole = behind(whole, piece.crc32c, piece.size_bytes)
+            whole = extended(whole, piece.crc32c, piece.size_bytes)
         return whole
 
     @property
@@ -114,14 +114,14 @@ class Manifest:
         return replace(self, parts=self.parts[:part_count], remainder=remainder)
 
 
-def behind(before: Checkpoint, crc32c: int, size_bytes: int) -> Checkpoint:
+def extended(before: Checkpoint, crc32c: int, size_bytes: int) -> Checkpoint:
     """Returns the checkpoint after `size_bytes` more bytes, which have this CRC-32C."""
     whole_crc = combine(before.crc32c, crc32c, size_bytes) if before.end_bytes else crc32c
     return Checkpoint(before.end_bytes + size_bytes, whole_crc)
 
 
 class Manifests(Protocol):
-    """Where manifests are kept, by ticket id.
+    """What keeps manifests, by ticket id.
 
     Every method may raise StorageFailed. Then it is unknown whether the manifest was changed. Each change may
     be repeated: the second time it changes nothing.

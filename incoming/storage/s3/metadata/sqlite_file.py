@@ -1,6 +1,6 @@
-"""A file of this machine with what is noted of uploads in S3: for one process, with the journal as registry.
+"""A file of this machine with the metadata of uploads in S3: for one process, with a journal.
 
-SQLite keeps it, with a write-ahead log and `synchronous=FULL`: what a call has stored survives a power cut.
+SQLite writes it, with a write-ahead log and `synchronous=FULL`: what a call has stored survives a power cut.
 """
 
 from __future__ import annotations

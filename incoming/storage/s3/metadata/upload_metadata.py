@@ -1,4 +1,4 @@
-"""All metadata of one storage, wherever they are kept."""
+"""All metadata of one storage, wherever it is kept."""
 
 from __future__ import annotations
 
