@@ -70,7 +70,7 @@ PAGE: Final = """<!doctype html>
 
 
 def make_tree(root: Path, files: int, size_bytes: int) -> None:
-    """Makes a folder with so many files of random bytes."""
+    """Makes a folder with this many files of random bytes."""
     for number in range(files):
         folder = root / f"{number // FILES_PER_FOLDER:04}"
         if number % FILES_PER_FOLDER == 0:

@@ -33,8 +33,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import measure, settings
+from bench.disk_idle import wait_for_disk
 from bench.measure import Figure
-from bench.rest import wait_for_disk
 from bench.rivals import theirs
 from bench.rivals.base import HERE, PYTHON
 from bench.rivals.ours import Ours

@@ -56,7 +56,7 @@ REFERENCES: Final = {
 }
 """The reference of each row, by the row's name."""
 Pair = tuple[Sample, Sample]
-"""A run, and the run of its reference beside it."""
+"""A run, and the run of its reference next to it."""
 
 
 def run(names: Sequence[str], rounds: int, size_bytes: int, storage: Path) -> dict[str, list[Pair]]:

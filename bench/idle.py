@@ -1,4 +1,4 @@
-"""The cost of many idle connections and many tickets: for each of them, and for one upload beside them.
+"""The cost of many idle connections and many tickets: for each of them, and for one upload at the same time.
 
     python -m bench.idle --counts 1000,2500,5000,10000 --size-mib 512 --rounds 3 --storage DIR
 
@@ -25,7 +25,7 @@ from typing import Any, Final
 from bench import measure as figures
 from bench import settings, single
 from bench.crowd import crowd
-from bench.kept import Kept, new_ticket
+from bench.keep_alive import KeepAliveConnection, new_ticket
 from bench.rivals.ours import Ours
 from incoming.registry.entries import tombstone
 from tests.support.data import MIB
@@ -57,7 +57,7 @@ def make_tickets(server: RunningServer, count: int) -> tuple[list[str], float]:
     """Makes tickets over several kept-alive connections. Returns them, and how many were made a second."""
 
     def some(count: int) -> list[str]:
-        with Kept(server.port) as backend:
+        with KeepAliveConnection(server.port) as backend:
             return [new_ticket(backend, APP_URL) for _ in range(count)]
 
     began_s = time.perf_counter()

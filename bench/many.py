@@ -25,7 +25,7 @@ from typing import Any, Final
 import requests
 
 from bench import content, load, measure, settings
-from bench.rest import wait_for_disk
+from bench.disk_idle import wait_for_disk
 from bench.rivals.base import Rival
 from bench.rivals.ours import Ours, OursV1
 from bench.rivals.theirs import FloorGevent

@@ -1,9 +1,9 @@
-"""What it costs to send bytes to S3: the writer of an upload, beside the client alone.
+"""What it costs to send bytes to S3: the writer of an upload, compared with the client alone.
 
     python -m bench.s3                       to a store that discards
     python -m bench.s3 http://127.0.0.1:8333 to a store with the bucket `uploads`, keys as botocore finds them
 
-Both take turns, in one process that gevent has patched. A timer beside them tells how late the event loop is.
+Both take turns, in one process that gevent has patched. A timer tells how late the event loop is.
 Notes: bench/notes/s3.md.
 """
 
@@ -48,7 +48,7 @@ ROUNDS: Final = 3
 
 
 class Lateness:
-    """A timer beside the work: how much later than asked for the event loop runs it."""
+    """A timer that runs during the work: how much later than asked for the event loop runs it."""
 
     def __init__(self) -> None:
         self.late_s: list[float] = []
@@ -71,7 +71,7 @@ class Lateness:
 
 
 def measure(name: str, work: Callable[[int], None], size_bytes: int) -> None:
-    """Prints what it costs to send so many bytes."""
+    """Prints what it costs to send this many bytes."""
     lateness = Lateness()
     began_s, cpu_s = time.perf_counter(), time.process_time()
     work(size_bytes)

@@ -1,4 +1,4 @@
-"""How many small files a second get into S3: a folder by its writer, beside the client alone.
+"""How many small files a second get into S3: a folder by its writer, compared with the client alone.
 
     python -m bench.s3_folders                       to SeaweedFS, which it starts, with its files in memory
     python -m bench.s3_folders http://127.0.0.1:8333 to a store with the bucket `uploads`

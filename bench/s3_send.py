@@ -1,4 +1,4 @@
-"""How fast `incoming send` stores a file in S3, through a server, beside the S3 client alone.
+"""How fast `incoming send` stores a file in S3, through a server, compared with the S3 client alone.
 
     python -m bench.s3_send [SIZE_MB]        files of 200 MB otherwise
 

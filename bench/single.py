@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import content, load, measure, settings
+from bench.disk_idle import wait_for_disk
 from bench.measure import Sample
-from bench.rest import wait_for_disk
 from bench.rivals import ours, theirs
 from bench.rivals.base import Rival
 from tests.support.data import MIB

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from bench import content, load, settings
 from bench import measure as figures
-from bench.kept import Kept, new_ticket
+from bench.keep_alive import KeepAliveConnection, new_ticket
 from bench.quick_app import quick_app
 from bench.rivals.base import run
 from bench.small import OursWithoutFsync
@@ -116,9 +116,9 @@ class Greedy(Watched):
     greedy = True
 
 
-def lag_counts(kept: Kept) -> dict[str, float]:
+def lag_counts(connection: KeepAliveConnection) -> dict[str, float]:
     """Returns how many timers of the loop were no later than each limit in seconds."""
-    text = kept.ask("GET /incoming/metrics")[1].decode()
+    text = connection.ask("GET /incoming/metrics")[1].decode()
     return {limit: float(count) for limit, count in LAG.findall(text)}
 
 
@@ -131,7 +131,7 @@ def late_share(before: Mapping[str, float], after: Mapping[str, float], limit_s:
 def _upload(server: OursWithoutFsync, app_url: str, kind: type[Watched], size_bytes: int) -> dict[str, Any]:
     """Uploads as fast as possible, and makes other requests meanwhile."""
     with ExitStack() as stack:
-        keepers = [stack.enter_context(Kept(server.port)) for _ in range(4)]
+        keepers = [stack.enter_context(KeepAliveConnection(server.port)) for _ in range(4)]
         upload = kind(server.url, new_ticket(keepers[3], app_url), size_bytes)
         asked = {
             "incoming.js": lambda: keepers[0].ask("GET /incoming/frontend/incoming.js"),

@@ -30,7 +30,7 @@ from crc32c import crc32c
 from bench import measure as figures
 from bench import settings
 from bench.crowd import MASK, handshake, text
-from bench.kept import TIMEOUT_S, Kept, new_ticket
+from bench.keep_alive import TIMEOUT_S, KeepAliveConnection, new_ticket
 from bench.measure import Figure
 from bench.quick_app import quick_app
 from bench.rivals import theirs
@@ -65,7 +65,7 @@ class Store(Protocol):
     def pid(self) -> int:
         """Its process."""
 
-    def upload(self, kept: Kept) -> None:
+    def upload(self, connection: KeepAliveConnection) -> None:
         """Uploads one file. Raises AssertionError unless it was stored."""
 
     def check(self, count: int) -> None:
@@ -82,9 +82,9 @@ class Ours(RunningServer):
         super().__init__(storage_dir, log_level="warning", fsync=self.fsync)
         self._app_url = app_url
 
-    def upload(self, kept: Kept) -> None:
+    def upload(self, connection: KeepAliveConnection) -> None:
         """See Store."""
-        ticket_id = new_ticket(kept, self._app_url)
+        ticket_id = new_ticket(connection, self._app_url)
         with socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT_S) as page:
             page.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             page.sendall(handshake("127.0.0.1", self.port))
@@ -112,14 +112,14 @@ class OursOverHttp(Ours):
 
     title = "Incoming!!, one PUT"
 
-    def upload(self, kept: Kept) -> None:
+    def upload(self, connection: KeepAliveConnection) -> None:
         """See Store."""
-        ticket_id = new_ticket(kept, self._app_url)
-        self.send(kept, f"/incoming/frontend/uploads/{ticket_id}")
+        ticket_id = new_ticket(connection, self._app_url)
+        self.send(connection, f"/incoming/frontend/uploads/{ticket_id}")
 
-    def send(self, kept: Kept, path: str) -> None:
+    def send(self, connection: KeepAliveConnection, path: str) -> None:
         """Makes the request that has the file."""
-        head, _ = kept.ask(f"PUT {path}", CONTENT)
+        head, _ = connection.ask(f"PUT {path}", CONTENT)
         assert " 200 " in head.partition("\r\n")[0], head
 
 
@@ -128,9 +128,9 @@ class OursOverTus(OursOverHttp):
 
     title = "Incoming!!, one POST of tus"
 
-    def send(self, kept: Kept, path: str) -> None:
+    def send(self, connection: KeepAliveConnection, path: str) -> None:
         """See OursOverHttp."""
-        head, _ = kept.ask(f"POST {path}", CONTENT, TUS_FIELDS)
+        head, _ = connection.ask(f"POST {path}", CONTENT, TUS_FIELDS)
         assert f"upload-offset: {SIZE_BYTES}" in head.lower(), head
 
 
@@ -169,9 +169,9 @@ class TusNode(theirs.TusNode):
     def __init__(self, storage_dir: Path, app_url: str) -> None:
         super().__init__(storage_dir)
 
-    def upload(self, kept: Kept) -> None:  # type: ignore[override]
+    def upload(self, connection: KeepAliveConnection) -> None:  # type: ignore[override]
         """See Store."""
-        head, _ = kept.ask(f"POST {self.path}", CONTENT, TUS_FIELDS)
+        head, _ = connection.ask(f"POST {self.path}", CONTENT, TUS_FIELDS)
         assert f"upload-offset: {SIZE_BYTES}" in head.lower(), head
 
     def check(self, count: int) -> None:
@@ -184,10 +184,10 @@ class TusNodePatch(TusNode):
 
     title = "@tus/server (Node.js), POST and PATCH"
 
-    def upload(self, kept: Kept) -> None:  # type: ignore[override]
+    def upload(self, connection: KeepAliveConnection) -> None:  # type: ignore[override]
         """See Store."""
-        place = theirs.location(kept.ask(f"POST {self.path}", b"", TUS + TUS_LENGTH)[0])
-        head, _ = kept.ask(f"PATCH {place}", CONTENT, f"{TUS}{TUS_BODY}Upload-Offset: 0\r\n")
+        place = theirs.location(connection.ask(f"POST {self.path}", b"", TUS + TUS_LENGTH)[0])
+        head, _ = connection.ask(f"PATCH {place}", CONTENT, f"{TUS}{TUS_BODY}Upload-Offset: 0\r\n")
         assert f"upload-offset: {SIZE_BYTES}" in head.lower(), head
 
 
@@ -205,9 +205,9 @@ class Copyparty(theirs.Copyparty):
     def __init__(self, storage_dir: Path, app_url: str) -> None:
         super().__init__(storage_dir)
 
-    def upload(self, kept: Kept) -> None:  # type: ignore[override]
+    def upload(self, connection: KeepAliveConnection) -> None:  # type: ignore[override]
         """See Store."""
-        kept.ask(f"PUT /file-{next(self._numbers)}{self.query}", CONTENT)
+        connection.ask(f"PUT /file-{next(self._numbers)}{self.query}", CONTENT)
 
     def check(self, count: int) -> None:
         """See Store."""
@@ -259,10 +259,10 @@ class _Uploaders:
 
     def _run(self) -> None:
         try:
-            with Kept(self._store.port) as kept:
+            with KeepAliveConnection(self._store.port) as connection:
                 while not self._over.is_set():
                     began_s = time.perf_counter()
-                    self._store.upload(kept)
+                    self._store.upload(connection)
                     self.took_s.append(time.perf_counter() - began_s)
         except BaseException as exc:
             self._failed.append(exc)

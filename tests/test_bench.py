@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from bench import content, folders, http, load, measure, small
-from bench.kept import Kept
+from bench.keep_alive import KeepAliveConnection
 from bench.measure import Sample
 from bench.parts import PARTS
 from bench.quick_app import quick_app
@@ -40,7 +40,7 @@ def test_each_rival_of_the_bench_stores_the_whole_file(name: str, tmp_path: Path
 @pytest.mark.parametrize("name", ["ours", "ours-put", "ours-tus"])
 def test_a_small_file_is_finished_and_removed_on_each_way_of_ours(name: str, tmp_path: Path) -> None:
     with quick_app() as app_url, small.STORES[name](tmp_path / "storage", app_url) as store:
-        with Kept(store.port) as kept:
+        with KeepAliveConnection(store.port) as kept:
             store.upload(kept)
             store.upload(kept)
         store.check(2)

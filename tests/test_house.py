@@ -288,6 +288,20 @@ def test_no_module_class_or_function_has_a_private_word_as_its_name(module: str)
     assert not names & PRIVATE_WORDS
 
 
+SUPERLATIVES: Final = re.compile("_?(?:MOST|LEAST|LONGEST|SHORTEST|LARGEST|SMALLEST|HIGHEST|LOWEST)_")
+
+
+def superlatives(module: ast.Module) -> list[str]:
+    """Returns the constants of a module that are limits, and do not begin with MAX or MIN."""
+    targets = [node.target for node in module.body if isinstance(node, ast.AnnAssign)]
+    return [one.id for one in targets if isinstance(one, ast.Name) and SUPERLATIVES.match(one.id)]
+
+
+def test_the_name_of_a_limit_begins_with_max_or_min() -> None:
+    assert superlatives(ast.parse("MOST_BYTES: Final = 1\nMAX_BYTES: Final = 1")) == ["MOST_BYTES"]
+    assert not {name: found for name in MODULES if (found := superlatives(tree(name)))}
+
+
 SOURCE_FOLDERS: Final = {"incoming", "static", "examples", "tests", "bench"}
 
 

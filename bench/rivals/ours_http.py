@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.content import RING_BYTES, file_crc32c, file_sha256, ring
-from bench.kept import Kept
+from bench.keep_alive import KeepAliveConnection
 from bench.load import Http, HttpRequests, Upload
 from bench.rivals.ours import Ours
 from tests.support.data import MIB
@@ -49,9 +49,9 @@ class OverHttp(Ours):
         ticket_id = self._tickets.pop(id(upload))
         at = upload.size_bytes
         method, fields = self._last(at + 1)
-        with Kept(self.port) as kept:
+        with KeepAliveConnection(self.port) as connection:
             path = HttpUpload(self.url, ticket_id).path
-            kept.ask(f"{method} {path}", ring()[at % RING_BYTES :][:1], fields)
+            connection.ask(f"{method} {path}", ring()[at % RING_BYTES :][:1], fields)
         return self.storage_dir / ticket_id
 
 

@@ -1,4 +1,4 @@
-"""Kept-alive HTTP/1.1 connections, for clients that make thousands of small requests with little CPU."""
+"""Persistent HTTP/1.1 connections, for clients that make thousands of small requests with little CPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote
 TIMEOUT_S = 60.0
 
 
-class Kept:
+class KeepAliveConnection:
     """One connection with one request at a time. Raises AssertionError for a failure."""
 
     def __init__(self, port: int) -> None:
@@ -61,7 +61,7 @@ class Kept:
         return more
 
 
-def new_ticket(backend: Kept, app_url: str) -> str:
+def new_ticket(backend: KeepAliveConnection, app_url: str) -> str:
     """Returns a new ticket's id, asked for as existing apps do."""
     query = f"signalFinishURL={quote(app_url, safe='')}"
     return backend.ask(f"POST /incoming/0.1/backend/new_upload?{query}")[1].decode()
