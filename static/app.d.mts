@@ -1,12 +1,12 @@
-// Types of app.mjs, for backends in Node. Its meaning is in docs/reference/app-helper.md.
+// Types of app.mjs, for backends in Node. docs/reference/app-helper.md explains it.
 
 /** What went wrong between the app and the server. Its text is for logs, and holds no secret. */
 export class AppError extends Error {
   constructor(message: string, options?: { cause?: unknown });
 }
-/** The server did not answer, or not in time. Nothing is known of what it has done. */
+/** The server did not answer, or not in time. It is unknown whether it has done what was asked. */
 export class ServerUnreachable extends AppError {}
-/** What answered at this address is not an Incoming!! server. */
+/** Something other than an Incoming!! server answers at this address. */
 export class NotAnIncomingServer extends AppError {}
 /** The server answered with an error of docs/reference/api.md. */
 export class ServerRefused extends AppError {
@@ -22,7 +22,7 @@ export class ServerRefused extends AppError {
 }
 /** A call did not have the app's secret: it is not from the server. */
 export class WrongSecret extends AppError {}
-/** A call had the app's secret, and a form that is not a handover. */
+/** A call had the app's secret, but a form that is not a handover. */
 export class BadCall extends AppError {}
 /** Thrown by a function that does not accept a file. Its text says why. */
 export class Refuse extends Error {}
@@ -34,7 +34,7 @@ export interface Answer {
   readonly headers: Record<string, string>;
 }
 
-/** What the server tells in a call. */
+/** What the server says in a call. */
 export interface Upload {
   readonly id: string;
   readonly state: 'arrived' | 'cancelled';
@@ -45,7 +45,7 @@ export interface Upload {
   readonly name: string;
   /** The user's name as the name of a file: see `safe_file_name`. */
   readonly safe_name: string;
-  /** The length in bytes, if the call tells it. */
+  /** The length in bytes, if the call has it. */
   readonly size_bytes: number | null;
   readonly crc32c: string;
   /** "" unless the ticket asked for it. */
@@ -134,7 +134,7 @@ export function refuse(reason?: string): Answer;
 export function try_later(after_s?: number): Answer;
 /** A name without folders and control characters: never empty, `.`, `..` or a hidden file. */
 export function safe_file_name(name: string): string;
-/** The secret in a file that only its owner can read. Makes the file if there is none. */
+/** The secret in a file that only its owner can read. Creates the file if there is none. */
 export function secret_in_file(file: string): Promise<string>;
 /** Moves a file or a folder of the server to `target`, which appears whole or not at all. Returns `target`. */
 export function move_into_place(source: string, target: string): Promise<string>;

@@ -1,5 +1,5 @@
 /// <reference path="./incoming.d.ts" />
-// Types of element.mjs (`incoming-uploads/element`): <incoming-upload>. docs/reference/element.md has the meaning.
+// Types of element.mjs (`incoming-uploads/element`): <incoming-upload>. docs/reference/element.md explains it.
 
 import type { FileSource, GetTicket, Item, Queue, Refusal } from "./queue.mjs";
 
@@ -116,10 +116,10 @@ export declare class IncomingUpload extends HTMLElement {
 
   /** Asks the app for a ticket, in place of the attribute `tickets`. */
   get_ticket: GetTicket | null;
-  /** Its own queue, or the one that the page has set. null gives it one of its own again. */
+  /** Its own queue, or one that the page has set. Setting null gives it its own queue again. */
   get queue(): Queue;
   set queue(queue: Queue | null);
-  /** Texts of this element, in place of those of all. */
+  /** Texts of this element alone. */
   texts: Partial<ElementTexts>;
   /** The tickets of the files that the app has. */
   readonly value: string[];

@@ -183,7 +183,7 @@
     }
     // -- requests
     /**
-     * @param {string} method @param {string} path behind the session's @param {string | Blob | null} body
+     * @param {string} method @param {string} path below the session's @param {string | Blob | null} body
      * @param {Record<string, string>} headers
      * @param {(message: Message, request: XMLHttpRequest) => void} then when it was answered as asked
      * @param {(status: number) => void} [on_refused] by another than an upload server; 0: there is no answer
@@ -371,7 +371,7 @@
     http_status: (status) => `The address of the upload server answered with HTTP status ${status}.`,
     not_an_upload_server: (host) => `The server at ${host} is not an upload server, or it is overloaded.`,
     trying_again: "Trying again soon.",
-    // Errors that the library finds. The server sends the sentences of its own.
+    // Errors that the library finds. The server sends its own sentences.
     file_unreadable: "The file can no longer be read: it was changed, moved or deleted.",
     file_never_readable: "The file cannot be read: it is a folder, or it was changed, moved or deleted.",
     folder_unreadable: "A file of the folder can no longer be read: it was changed, moved or deleted.",
@@ -383,7 +383,7 @@
     gave_up: "The upload gave up after trying for too long.",
     // it follows the reason of the last try
     not_retried: "It was not tried again.",
-    wrong_dest_type: "The page has asked for a file where a folder came, or for a folder where a file came.",
+    wrong_dest_type: "This page expects a file and not a folder, or the other way round.",
     // Which file an upload was started with, after an error of the server.
     expected_file: (name, size, changed) => `The upload was started with "${name}" (${size}${changed && ", last changed " + changed}).`
   };
@@ -1078,7 +1078,7 @@
         data
       );
     }
-    /** @param {ArrayBuffer} message a header, and the bytes of the chunk behind it, unless `slice` has them @param {Blob} slice */
+    /** @param {ArrayBuffer} message a header, and the bytes of the chunk after it, unless `slice` has them @param {Blob} slice */
     send_chunk(message, slice) {
       const is_whole = message.byteLength > HEADER_BYTES;
       if (this.socket instanceof HttpSocket) this.socket.send(message, slice);
@@ -1361,7 +1361,7 @@
     slice(from, to = this.size) {
       return new Blob(this.parts(from, to).map((part) => this.piece(part)));
     }
-    /** A few files beside a range. @param {Part[]} parts of it @returns {Part[]} */
+    /** A few files next to a range. @param {Part[]} parts of it @returns {Part[]} */
     neighbours(parts) {
       const first = Math.max(0, parts[0].index - NEIGHBOURS);
       const last = Math.min(this.entries.length - 1, parts[parts.length - 1].index + NEIGHBOURS);
@@ -1381,7 +1381,7 @@
       return to - from === size && blob.size === size ? blob : blob.slice(from - start, to - start);
     }
     /**
-     * Where a chunk ends that begins at `from` and has about so many bytes. Small files are whole in their chunk: what can't be
+     * Where a chunk ends that begins at `from` and has about this many bytes. Small files are complete in their chunk: what can't be
      * read can be left out then, before a byte of it was sent. A file that is left out ends a chunk, or leaves nothing of it.
      * @param {number} from @param {number} bytes @returns {{to: number, opens: boolean}} opens: it begins a file that it does not end
      */
@@ -2352,7 +2352,7 @@
       }
       this.add(bytes - this.bytes, 0, 0);
     }
-    /** Drops all behind `bytes`. What is read of a range that is cut has to be read again. @param {number} bytes */
+    /** Drops everything after `bytes`. If this cuts a range, what was read of it has to be read again. @param {number} bytes */
     cut(bytes) {
       this.list = this.list.filter((range) => range.from + range.bytes <= bytes);
       const last = this.list[this.list.length - 1];
@@ -2595,12 +2595,12 @@
       this.send_chunks();
     }
     // -- chunks
-    /** From here on chunks are prepared anew. @param {number} offset */
+    /** From here on, chunks are prepared again. @param {number} offset */
     prepare_from(offset) {
       this.ready = [];
       this.bytes_tx = this.bytes_asked = offset;
     }
-    /** Prepares the next chunks anew, because their size has changed. */
+    /** Prepares the next chunks again, because their size has changed. */
     prepare_again() {
       this.prepare_from(this.bytes_tx);
       this.send_chunks();
@@ -2901,7 +2901,7 @@
       else this.transport.forget();
       this.settle();
     }
-    /** The page is left. It may come back as it is, but not with a connection, a lock or a channel: `wake` makes them anew. */
+    /** The user leaves the page. It may come back as it is, but without a connection, a lock or a channel: `wake` makes new ones. */
     suspend() {
       this.retry.stop();
       this.hang_up();
@@ -3271,7 +3271,7 @@
     return { ...Object.getOwnPropertyDescriptors(members), ...properties };
   }
   function check_address(address) {
-    check(is_address(address), 'the server has to be "host", "host:port" or "host:port/prefix", maybe behind http:// or https://');
+    check(is_address(address), 'the server has to be "host", "host:port" or "host:port/prefix", with or without http:// or https://');
   }
   function configure(upload, options) {
     check(typeof options === "object", "the options have to be an object");

@@ -4,10 +4,10 @@
 /** A refused item was never uploaded: `restrictions` forbid it. */
 export type ItemState = "waiting" | "running" | "paused" | "finished" | "failed" | "cancelled" | "refused";
 
-/** Asks the app for a ticket, and returns its id. The signal is aborted when nobody needs it any more. */
+/** Asks the app for a ticket, and returns its id. The signal is aborted when the ticket is no longer needed. */
 export type GetTicket = (item: Item, signal: AbortSignal) => Promise<string>;
 
-/** Which files are taken. What is left out sets no limit. */
+/** Which files are accepted. A missing restriction sets no limit. */
 export interface Restrictions {
   readonly max_bytes?: number | null;
   readonly min_bytes?: number | null;
@@ -16,11 +16,11 @@ export interface Restrictions {
   /** In the list, without what was cancelled or refused. */
   readonly max_files?: number | null;
   readonly max_total_bytes?: number | null;
-  /** Refuses a file that is on its way already: the same path, size and time of the last change. */
+  /** Refuses a file that is already in the queue: the same path, size and time of the last change. */
   readonly disallow_duplicates?: boolean;
 }
 
-/** Why a file is not taken. */
+/** Why a file is not accepted. */
 export interface Refusal {
   readonly code: "too_large" | "too_small" | "not_accepted" | "too_many" | "total_too_large" | "duplicate" | "unreadable";
   /** A sentence for users. Holds no `<`, `>` or `&`. */
@@ -41,8 +41,8 @@ export interface QueueOptions {
   /** A class that extends `incoming.Uploader`, to be used in its place. */
   Uploader?: incoming.UploaderConstructor;
   /**
-   * Whether a file that an earlier visit has begun to upload resumes there, with its old ticket; default false. A function
-   * returns those that may resume.
+   * Whether a file whose upload began in an earlier visit resumes, with its old ticket; default false. A function
+   * returns the uploads that may resume.
    */
   resume_unfinished?: boolean | (() => incoming.UnfinishedUpload[]);
   /** Called after each change of an item; with null after one of the list or of the totals. */
@@ -67,7 +67,7 @@ export interface AddAllOptions {
   readonly onlisting?: (path: string, files: number | null) => void;
 }
 
-/** Sums over the list. What was cancelled or refused is in its own count only. */
+/** Sums over the list. Cancelled and refused items are only in their own counts. */
 export interface Totals {
   readonly files: number;
   readonly waiting: number;
@@ -83,11 +83,11 @@ export interface Totals {
   readonly frac_complete: number;
   /** Of all files together, over the last seconds; 0 while nothing moves. */
   readonly bytes_per_s: number;
-  /** For what runs or waits; null while it can't be told. */
+  /** For the running and waiting items; null while it is unknown. */
   readonly seconds_left: number | null;
 }
 
-/** What an item is at a moment. Never changes. */
+/** An item at one moment. Never changes. */
 export interface ItemSnapshot {
   /** The item itself, which can be paused, resumed, cancelled and retried. */
   readonly item: Item;
@@ -107,7 +107,7 @@ export interface ItemSnapshot {
   readonly can_resume: boolean;
   readonly can_cancel: boolean;
   readonly can_retry: boolean;
-  /** The properties of its uploader; null as long as there is none. */
+  /** The properties of its uploader; null before there is one. */
   readonly upload: incoming.UploaderProperties | null;
 }
 
@@ -129,9 +129,9 @@ export interface Item {
   /** The same as a code; else `""`. */
   readonly reason: string;
   readonly bytes_acked: number;
-  /** Its ticket; `""` as long as it has none. */
+  /** Its ticket; `""` before it has one. */
   readonly upload_id: string;
-  /** null as long as it has no ticket. */
+  /** null before it has a ticket. */
   readonly uploader: incoming.Uploader | null;
   /** Finished, failed, cancelled or refused. */
   readonly ended: boolean;
@@ -145,7 +145,7 @@ export interface Item {
   resume(): void;
   /** Does nothing when `can_cancel` is false. */
   cancel(): void;
-  /** Tries a failed one again, and at once what would try by itself later. Does nothing when `can_retry` is false. */
+  /** Tries a failed item again, and retries at once if a retry is scheduled. Does nothing when `can_retry` is false. */
   retry(): void;
   /** The same object until something changes. */
   snapshot(): ItemSnapshot;
@@ -159,15 +159,15 @@ export declare class Queue {
   readonly items: readonly Item[];
   /** Can be changed at any time. */
   at_once: number;
-  /** Can be changed at any time, and counts for what is added from then on. */
+  /** Can be changed at any time, and applies to files that are added later. */
   restrictions: Restrictions;
   onchange: ((item: Item | null) => void) | null;
   /** Adds a file. What the restrictions forbid becomes an item in the state `refused`. */
   add(file: File | incoming.Folder, options?: AddOptions): Item;
-  /** Adds all that `files_of` finds. What is refused is not in the list. Call it in the event of a drop itself. */
+  /** Adds everything that `files_of` finds. Refused files are not in the list. For a drop, call it in the event itself. */
   add_all(source: FileSource, options?: AddAllOptions): Promise<{ added: Item[]; refused: Refusal[] }>;
   /**
-   * Adds all files that are in it as one item: one upload of a folder. Call it in the event of a drop itself.
+   * Adds all files in it as one item: one upload of a folder. For a drop, call it in the event itself.
    * @param options `onprogress` is called with the number of files that are listed so far
    */
   add_folder(
@@ -180,16 +180,16 @@ export declare class Queue {
   pause(): void;
   resume(): void;
   cancel(): void;
-  /** Tries all again that can be tried again. */
+  /** Retries all items that can be retried. */
   retry(): void;
-  /** Takes those that have ended off the list: all of them, or those in these states. Returns them. */
+  /** Removes ended items from the list: all of them, or those in these states. Returns them. */
   clear(...states: ItemState[]): Item[];
-  /** Takes an item that has ended off the list; false if it has not. */
+  /** Removes an ended item from the list; returns false if it has not ended. */
   remove(item: Item): boolean;
-  /** To another place in the list. Those that wait start in its order. */
+  /** Moves an item to another place in the list. Waiting items start in the order of the list. */
   move(item: Item, index: number): void;
   totals(): Totals;
-  /** Returns what ends it. With `per_frame`, the listener is called once a frame at most. */
+  /** Returns a function that ends it. With `per_frame`, the listener is called at most once per frame. */
   subscribe(listener: () => void, options?: { per_frame?: boolean }): () => void;
   /** The same object until something changes. */
   snapshot(): QueueSnapshot;
@@ -201,7 +201,7 @@ export declare class Queue {
 /** Why a file can't be taken, or null. With a queue, its number of files and bytes count, too. */
 export declare function check_file(file: File | incoming.Folder, restrictions: Restrictions, queue?: Queue): Refusal | null;
 
-/** Whether a file is of one of these types, as the attribute `accept` of a file input has them. */
+/** Whether a file is of one of these types, written as in the attribute `accept` of a file input. */
 export declare function is_accepted(file: File, accept?: string | readonly string[] | null): boolean;
 
 /** A file in what was dropped, chosen or pasted. */
@@ -209,7 +209,7 @@ export interface FoundFile {
   readonly path: string;
   /** null when it can't be read, and for a folder. */
   readonly file: File | null;
-  /** Where the browser has File System Access. */
+  /** If the browser has File System Access. */
   readonly handle?: FileSystemHandle | null;
   /** With `folders`: a folder, as `incoming.list_folder` and `queue.add_folder` take it. */
   readonly folder?: Exclude<incoming.Files, incoming.Folder>;
@@ -225,10 +225,10 @@ export type FileSource =
   | Iterable<File | FoundFile | FileSystemHandle>
   | AsyncIterable<File | FoundFile | FileSystemHandle>;
 
-/** All files in it, and in its folders; with `folders`, these as one each. Call it in the event of a drop itself. */
+/** All files in it and in its folders; with `folders`, each folder as one. For a drop, call it in the event itself. */
 export declare function files_of(source: FileSource, options?: { readonly folders?: boolean }): AsyncGenerator<FoundFile>;
 
-/** The files of a folder, at their places in it: what uploads them one by one. */
+/** The files of a folder with their paths in it, for uploading them one by one. */
 export declare function files_in(folder: incoming.Folder): { path: string; file: File }[];
 
 export interface TicketOptions {

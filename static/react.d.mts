@@ -21,7 +21,7 @@ export interface QueueView {
 }
 
 /**
- * A queue with its items and totals. A component that calls it is rendered again when they change, once a frame at most.
+ * A queue with its items and totals. A component that calls it is rendered again when they change, at most once per frame.
  * @param source the options of a queue that belongs to the component: unmounting it leaves the uploads, without cancelling
  * them. Or a queue of your own, which lives on without the component.
  */

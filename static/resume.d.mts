@@ -1,5 +1,5 @@
 /// <reference path="./incoming.d.ts" />
-// Types of resume.mjs. Its meaning is in docs/reference/javascript.md.
+// Types of resume.mjs, which docs/reference/javascript.md explains.
 
 /** An unfinished upload of this browser. */
 export interface Unfinished extends incoming.UnfinishedUpload {
@@ -13,7 +13,7 @@ export interface Unfinished extends incoming.UnfinishedUpload {
 export interface PickedFile {
   readonly path: string;
   readonly file: File;
-  /** null where the browser has no File System Access. */
+  /** null if the browser has no File System Access. */
   readonly handle: FileSystemFileHandle | null;
 }
 
@@ -26,29 +26,29 @@ export type Sender =
     };
 
 /**
- * Keeps the handle of an upload's file or folder until the upload ends. Replaces the one that was kept for it.
- * @param owner the name of the part of the page that has begun the upload: see `ListOptions`
+ * Keeps the handle of an upload's file or folder until the upload ends. It replaces an earlier one.
+ * @param owner the name of the part of the page that began the upload: see `ListOptions`
  */
 export function remember(upload_id: string, handle: FileSystemHandle | null, owner?: string): Promise<void>;
 
-/** Drops the handle, and the upload from the list, as `incoming.forget` does. */
+/** Drops the handle, and removes the upload from the list, as `incoming.forget` does. */
 export function forget(upload_id: string, options?: { readonly server?: string }): Promise<void>;
 
 /** Resolves with null if none is kept. */
 export function recall(upload_id: string): Promise<FileSystemHandle | null>;
 
 export interface ListOptions {
-  /** Of which server; default: that of all uploads. */
+  /** Only uploads to this server; default: the server of all uploads. */
   readonly server?: string;
   /** Only those that were remembered with this name; default: all. */
   readonly owner?: string;
 }
 
-/** Lists what `incoming.unfinished` lists, and what other tabs upload now; newest first. */
+/** Lists what `incoming.unfinished` lists, and what other tabs are uploading; newest first. */
 export function unfinished(options?: ListOptions): Promise<Unfinished[]>;
 
 /**
- * Calls the listener with that list at once, and whenever it has changed. The progress of live uploads is up to date
+ * Calls the listener with that list at once, and after each change. The progress of live uploads is up to date
  * within about a second.
  * @returns a function that ends it
  */
@@ -58,24 +58,24 @@ export function watch_unfinished(
 ): () => void;
 
 /**
- * Reads a file again, and gives back the handle of a folder, which may be read then. Asks the user for the permission if it
- * is needed: so call it in a click. Resolves with null if it was denied, or the file is not there any more.
+ * Returns the file of a handle. For a folder, returns the handle itself, which may then be read. Asks the user for permission
+ * if necessary, so call it in a click. Resolves with null if the user denied it or the file is gone.
  */
 export function reopen(handle: FileSystemFileHandle): Promise<File | null>;
 export function reopen(handle: FileSystemHandle): Promise<File | FileSystemDirectoryHandle | null>;
 
 /**
- * Opens the dialog to choose files, with handles where the browser gives them. Call it in a click.
- * Resolves with an empty list if the user has chosen nothing.
+ * Opens the dialog to choose files, with handles if the browser provides them. Call it in a click.
+ * Resolves with an empty list if the user chooses nothing.
  * @param options as the attributes of an `<input type="file">`
  */
 export function pick_files(options?: { multiple?: boolean; accept?: string }): Promise<PickedFile[]>;
 
-/** The same where the browser has handles. Elsewhere it asks nothing, and resolves with null. */
+/** The same if the browser has handles. Otherwise it opens no dialog, and resolves with null. */
 export function pick_with_handles(options: { readonly multiple?: boolean; readonly accept?: string }): Promise<PickedFile[] | null>;
 
 /**
- * Keeps the screen on while something is being sent and the page is visible.
- * @returns a function that ends it; with an uploader, it ends by itself, too
+ * Keeps the screen on while data is being sent and the page is visible.
+ * @returns a function that ends it; with an uploader, it also ends with the upload
  */
 export function keep_awake(sender: Sender): () => void;

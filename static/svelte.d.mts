@@ -14,7 +14,7 @@ export interface QueueStore extends Readable<QueueSnapshot> {
 }
 
 /**
- * A store with the items and totals of a queue, which change once a frame at most.
+ * A store with the items and totals of a queue, which change at most once per frame.
  * @param source the options of a queue that belongs to the component: destroying it leaves the uploads, without cancelling
  * them. Call it while the component is initialized. Or a queue of your own, which lives on without the component.
  */

@@ -29,11 +29,11 @@ export interface IncomingUploaderOptions<M extends Meta, B extends Body> extends
   uploader_options?: OfFile<incoming.UploaderOptions | undefined, M, B>;
 }
 
-/** Uppy's files go through an Incoming!! server: `uppy.use(IncomingUploader, { tickets: "/request_upload" })`. */
+/** Uppy's files are uploaded to an Incoming!! server: `uppy.use(IncomingUploader, { tickets: "/request_upload" })`. */
 export declare class IncomingUploader<M extends Meta, B extends Body> extends BasePlugin<IncomingUploaderOptions<M, B>, M, B> {
   /** @throws TypeError if it has neither `tickets` nor `get_ticket` */
   constructor(uppy: Uppy<M, B>, options: IncomingUploaderOptions<M, B>);
-  /** The files that are on their way. */
+  /** The files that are being uploaded. */
   readonly queue: Queue;
 }
 export default IncomingUploader;

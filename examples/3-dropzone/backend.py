@@ -234,7 +234,7 @@ def first_free(path: Path, make: Callable[[Path], None]) -> Path:
 @click.option("--internal_app_host", default="", help="this app for Incoming!!; default: the same")
 @click.option("--port", default=4003, help="where this app listens")
 @click.option(
-    "--uploads_dir", default=str(HERE / "uploads"), help="where it keeps files; default: uploads/ beside it"
+    "--uploads_dir", default=str(HERE / "uploads"), help="where it keeps files; default: uploads/ next to it"
 )
 def main(port: int, **hosts: str) -> None:
     """Runs the dropzone example by itself."""

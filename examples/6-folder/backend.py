@@ -203,7 +203,7 @@ def moved(source: Path, target: Path) -> bool:
 
 
 def copy_whole(source: str, target: Path) -> str:
-    """Copies a folder, with its times. A copy that broke off begins anew. One that was moved is there."""
+    """Copies a folder, with its times. An interrupted copy begins again. A moved folder is there."""
     with contextlib.suppress(HTTPError):
         if not moved(Path(source), target):
             shutil.rmtree(target, ignore_errors=True)
@@ -285,7 +285,7 @@ def first_free(path: Path, make: Callable[[Path], None]) -> Path:
 @click.option("--internal_app_host", default="", help="this app for Incoming!!; default: the same")
 @click.option("--port", default=4006, help="where this app listens")
 @click.option(
-    "--uploads_dir", default=str(UPLOADS), help="where it keeps folders; default: uploads/ beside it"
+    "--uploads_dir", default=str(UPLOADS), help="where it keeps folders; default: uploads/ next to it"
 )
 def main(port: int, **hosts: str) -> None:
     """Runs the folder example by itself."""

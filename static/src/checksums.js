@@ -18,7 +18,7 @@ function multiply(a, b) {
 const SHIFTS = [1 << 23];
 while (SHIFTS.length < 53) SHIFTS.push(multiply(SHIFTS[SHIFTS.length - 1], SHIFTS[SHIFTS.length - 1]));
 
-/** Returns the checksum of so many zeros. @param {number} bytes */
+/** Returns the checksum of this many zeros. @param {number} bytes */
 export function crc_of_zeros(bytes) {
   return combine(-1, -1, bytes);
 }

@@ -114,7 +114,7 @@ export class Connection {
     if (this.socket && this.may_send) this.socket.send(/** @type {string} */ (data));
   }
 
-  /** @param {ArrayBuffer} message a header, and the bytes of the chunk behind it, unless `slice` has them @param {Blob} slice */
+  /** @param {ArrayBuffer} message a header, and the bytes of the chunk after it, unless `slice` has them @param {Blob} slice */
   send_chunk(message, slice) {
     const is_whole = message.byteLength > HEADER_BYTES;
     if (this.socket instanceof HttpSocket) this.socket.send(message, slice);

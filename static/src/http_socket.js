@@ -197,7 +197,7 @@ export class HttpSocket {
   // -- requests
 
   /**
-   * @param {string} method @param {string} path behind the session's @param {string | Blob | null} body
+   * @param {string} method @param {string} path below the session's @param {string | Blob | null} body
    * @param {Record<string, string>} headers
    * @param {(message: Message, request: XMLHttpRequest) => void} then when it was answered as asked
    * @param {(status: number) => void} [on_refused] by another than an upload server; 0: there is no answer

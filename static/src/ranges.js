@@ -36,7 +36,7 @@ export class StoredRanges {
     this.add(bytes - this.bytes, 0, 0);
   }
 
-  /** Drops all behind `bytes`. What is read of a range that is cut has to be read again. @param {number} bytes */
+  /** Drops everything after `bytes`. If this cuts a range, what was read of it has to be read again. @param {number} bytes */
   cut(bytes) {
     this.list = this.list.filter((range) => range.from + range.bytes <= bytes);
     const last = this.list[this.list.length - 1];

@@ -9,9 +9,9 @@ import { Speed, Throttle } from './throttle.js';
 import { HEADER_BYTES, write_header } from './wire.js';
 
 /**
- * A chunk that is being prepared or on its way. `crc` is null until it is known; then `buffer` has the bytes behind room
- * for the header, or is null if the browser sends `blob`. `sent_ms` and `ahead_bytes` tell since when it is
- * on its way, and how much was on its way then, including it. `opens`: it begins a file of a folder that goes on behind it.
+ * A chunk that is being prepared or in flight. `crc` is null until it is known. Then `buffer` has the bytes after space
+ * for the header, or is null if the browser sends `blob`. `sent_ms` and `ahead_bytes` say since when it is
+ * in flight, and how much was in flight then, including it. `opens`: it begins a file of a folder that continues after it.
  * @typedef {{from: number, bytes: number, opens: boolean, crc: number | null, buffer: ArrayBuffer | null, blob: Blob | null,
  *   sent_ms: number, ahead_bytes: number}} Chunk
  */
@@ -33,7 +33,7 @@ export class Sending {
     this.ready = []; // to be sent, once their checksums are known
     /** @type {Chunk[]} */
     this.on_way = []; // sent and not acknowledged; kept after a lost connection: some may have arrived
-    this.bytes_taken = 0; // so many the server has received; its storage may be at work on the last of them
+    this.bytes_taken = 0; // the bytes that the server has received; its storage may still be working on the last of them
     this.left_out_to = 0; // the server was asked to leave out a file, which ends there
     this.first_window_bytes = WINDOW_FIRST_BYTES;
     this.throttle = new Throttle();
@@ -205,13 +205,13 @@ export class Sending {
 
   // -- chunks
 
-  /** From here on chunks are prepared anew. @param {number} offset */
+  /** From here on, chunks are prepared again. @param {number} offset */
   prepare_from(offset) {
     this.ready = [];
     this.bytes_tx = this.bytes_asked = offset;
   }
 
-  /** Prepares the next chunks anew, because their size has changed. */
+  /** Prepares the next chunks again, because their size has changed. */
   prepare_again() {
     this.prepare_from(this.bytes_tx);
     this.send_chunks();

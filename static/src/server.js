@@ -15,7 +15,7 @@ const { src: script_url } = /** @type {HTMLScriptElement} */ (
 /** Scheme, host and path. */
 const ADDRESS = /^(?:(https?):\/\/)?([^\s/?#@\\]+(?:\/[^\s/?#\\]+)*)\/?$/;
 
-/** Whether this is "host", "host:port", "host:port/prefix", or one of them behind a scheme. @param {unknown} address */
+/** Whether this is "host", "host:port", "host:port/prefix", or one of them after a scheme. @param {unknown} address */
 export function is_address(address) {
   return typeof address === 'string' && ADDRESS.test(address);
 }

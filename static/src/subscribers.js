@@ -42,7 +42,7 @@ export class Subscribers {
 }
 
 /**
- * A page may be hidden while it waits for a frame: so a timer runs beside it.
+ * A page may be hidden while it waits for a frame: so a timer runs as well.
  * @param {() => void} call
  */
 function once_a_frame(call) {

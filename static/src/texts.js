@@ -42,7 +42,7 @@ export const ENGLISH = {
   not_an_upload_server: (host) => `The server at ${host} is not an upload server, or it is overloaded.`,
   trying_again: 'Trying again soon.',
 
-  // Errors that the library finds. The server sends the sentences of its own.
+  // Errors that the library finds. The server sends its own sentences.
   file_unreadable: 'The file can no longer be read: it was changed, moved or deleted.',
   file_never_readable: 'The file cannot be read: it is a folder, or it was changed, moved or deleted.',
   folder_unreadable: 'A file of the folder can no longer be read: it was changed, moved or deleted.',
@@ -53,7 +53,7 @@ export const ENGLISH = {
   server_too_old: 'The upload server is older than the script of this page.',
   gave_up: 'The upload gave up after trying for too long.', // it follows the reason of the last try
   not_retried: 'It was not tried again.',
-  wrong_dest_type: 'The page has asked for a file where a folder came, or for a folder where a file came.',
+  wrong_dest_type: 'This page expects a file and not a folder, or the other way round.',
 
   // Which file an upload was started with, after an error of the server.
   expected_file: (name, size, changed) => (

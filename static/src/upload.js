@@ -32,7 +32,7 @@ import { are_valid } from './wire.js';
 /** The uploads that want a connection. @type {Set<Upload>} */
 export const online_uploads = new Set();
 
-/** What is behind an `incoming.Uploader`. Each public call, each event and each timer ends with `settle`. */
+/** The implementation of an `incoming.Uploader`. Each public call, each event and each timer ends with `settle`. */
 export class Upload {
   /** @param {string} ticket_id @param {Blob | FolderStream} file @param {incoming.Uploader} uploader */
   constructor(ticket_id, file, uploader) {
@@ -195,7 +195,7 @@ export class Upload {
     this.settle();
   }
 
-  /** The page is left. It may come back as it is, but not with a connection, a lock or a channel: `wake` makes them anew. */
+  /** The user leaves the page. It may come back as it is, but without a connection, a lock or a channel: `wake` makes new ones. */
   suspend() {
     this.retry.stop();
     this.hang_up();

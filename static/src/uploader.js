@@ -106,7 +106,7 @@ function members_of(uploader) {
 
 /** @param {unknown} address */
 export function check_address(address) {
-  check(is_address(address), 'the server has to be "host", "host:port" or "host:port/prefix", maybe behind http:// or https://');
+  check(is_address(address), 'the server has to be "host", "host:port" or "host:port/prefix", with or without http:// or https://');
 }
 
 /**

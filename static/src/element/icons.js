@@ -28,7 +28,7 @@ const PATHS = {
 };
 PATHS.dismiss = PATHS.forget = PATHS.cancel;
 
-/** An icon without a name for screen readers: what it says is beside it. @param {string} name @param {string} [what] it is an `svg.badge`, for example */
+/** An icon without a name for screen readers: its meaning is in the text next to it. @param {string} name @param {string} [what] it is an `svg.badge`, for example */
 export function icon(name, what = 'svg') {
   const svg = h(what, { viewBox: '0 0 24 24', 'aria-hidden': 'true' }, h('path'));
   set_icon(svg, name);

@@ -379,7 +379,7 @@ export class IncomingUpload extends Base {
   /** @param {Partial<Texts>} texts entries in place of those for all elements */
   set texts(texts) {
     this.own_texts = texts;
-    this.shared_texts = null; // so that they are gathered anew
+    this.shared_texts = null; // so that they are gathered again
     this.draw();
   }
 

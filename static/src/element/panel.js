@@ -12,7 +12,7 @@ import { make_rows } from './rows.js';
 const MANY = 60; // from here on, rows have one height, and only those in sight exist
 const ROWS_OUT_OF_SIGHT = 8;
 const MAX_ROWS_IN_SIGHT = 40;
-const FEW = 6; // so many are in sight at the same time
+const FEW = 6; // how many are in sight at the same time
 const TOTAL_ACTIONS = ['retry_all', 'pause_all', 'resume_all', 'cancel_all', 'clear', 'keep', 'cancel_really'];
 
 // What has `data-text` shows this entry of the table.

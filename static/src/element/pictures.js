@@ -1,4 +1,4 @@
-// Small pictures of image files. The browser decodes them beside the page, one at a time, and only the newest are kept.
+// Small pictures of image files. The browser decodes them in the background, one at a time, and only the newest are kept.
 
 const SIDE_PX = 80; // twice its size on the page, for sharp screens
 const KEPT = 200;

@@ -1,4 +1,4 @@
-// A folder as one stream of bytes: its head, then all files, one behind the other. It is read as a file is, by `slice`.
+// A folder as one stream of bytes: its head, then all files, one after the other. It is read like a file, with `slice`.
 
 /** @typedef {import('./manifest.js').Entry} Entry */
 /** @typedef {{index: number, from: number, to: number}} Part of a range: the bytes of an entry; -1: of the head */
@@ -90,7 +90,7 @@ export class FolderStream {
     return new Blob(this.parts(from, to).map((part) => this.piece(part)));
   }
 
-  /** A few files beside a range. @param {Part[]} parts of it @returns {Part[]} */
+  /** A few files next to a range. @param {Part[]} parts of it @returns {Part[]} */
   neighbours(parts) {
     const first = Math.max(0, parts[0].index - NEIGHBOURS);
     const last = Math.min(this.entries.length - 1, parts[parts.length - 1].index + NEIGHBOURS);
@@ -110,7 +110,7 @@ export class FolderStream {
   }
 
   /**
-   * Where a chunk ends that begins at `from` and has about so many bytes. Small files are whole in their chunk: what can't be
+   * Where a chunk ends that begins at `from` and has about this many bytes. Small files are complete in their chunk: what can't be
    * read can be left out then, before a byte of it was sent. A file that is left out ends a chunk, or leaves nothing of it.
    * @param {number} from @param {number} bytes @returns {{to: number, opens: boolean}} opens: it begins a file that it does not end
    */

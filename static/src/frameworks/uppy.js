@@ -245,7 +245,7 @@ function named({ data, meta, type }) {
   return new File([/** @type {Blob} */ (data)], String(meta.name), { type, lastModified });
 }
 
-/** What Uppy knows of a file beside its name, as fields of a form. @param {UppyFile} file */
+/** What Uppy knows about a file besides its name, as fields of a form. @param {UppyFile} file */
 function meta_of({ meta }) {
   const known = Object.entries(meta).filter(([key, value]) => !OWN_META.includes(key) && value !== null && value !== undefined);
   return Object.fromEntries(known.map(([key, value]) => [key, String(value)]));

@@ -83,7 +83,7 @@ export class Item {
     }
   }
 
-  /** Tries again: what has failed, and at once what would do so by itself later. */
+  /** Tries a failed item again, and retries at once if a retry is scheduled. */
   retry() {
     if (this.state === 'running') {
       if (this.try_now) this.try_now();

@@ -2,7 +2,7 @@
 //
 // Castagnoli's polynomial divides x^5275 + x^4508 + x^2751 + 1, and with it the square of that, which has the same
 // terms with twice the exponents, and so on: also the one with 32 times the exponents. So a word may be removed from
-// the front of a message if it is added (by exclusive or) to the words 767, 2524 and 5275 behind it: the remainder
+// the front of a message if it is added (by exclusive or) to the words 767, 2524 and 5275 after it: the remainder
 // stays the same. Only the last 5275 words have to be divided, with a table. That is two to three times as fast as
 // tables alone. The views, all onto the same words, save engines the sums of indices.
 
@@ -15,7 +15,7 @@ const POLYNOMIAL = 0x82f63b78;
 /** @typedef {{fold: (from: number, to_bytes: number) => void, memory: WebAssembly.Memory}} FoldModule */
 
 /**
- * Returns a function that computes the checksum of a buffer behind its first `from` bytes (a multiple of four). It
+ * Returns a function that computes the checksum of a buffer after its first `from` bytes (a multiple of four). It
  * starts with `seed`, the checksum of what came before.
  * @param {FoldModule | null} module `fold` in WebAssembly, where there is any
  */

@@ -16,7 +16,7 @@ const streams = new Set();
 const spare = [];
 
 /**
- * Fills a buffer behind its first `from` bytes. In Chromium half again as fast as FileReader.
+ * Fills a buffer after its first `from` bytes. In Chromium, it is 1.5 times as fast as FileReader.
  * @param {ReadableStreamBYOBReader} stream @param {ArrayBuffer} buffer @param {number} from
  */
 async function fill(stream, buffer, from) {
@@ -71,7 +71,7 @@ export function recycle(buffer) {
 
 /**
  * Reads a blob and computes the checksum of its bytes, which continues `seed`. `crc` is null if the blob can't be read,
- * and -1 if there is no memory for it. With room, `buffer` has the bytes behind it; without, it is null.
+ * and -1 if there is no memory for it. With room, `buffer` has the bytes after it; without, it is null.
  * @param {Blob} blob @param {number} seed @param {number} room in bytes
  * @returns {Promise<{crc: number | null, buffer: ArrayBuffer | null}>}
  */
