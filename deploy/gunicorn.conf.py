@@ -14,9 +14,9 @@ preload_app = False
 worker_connections = 2000
 # The longest header is Cookie: those of a single sign-on have 9 kB and more. gunicorn's own limit is 8190.
 limit_request_field_size = 32768
-# How long a worker that is to stop may take: clients are told at once to come back.
+# How long a stopping worker may take: clients are told at once to reconnect.
 graceful_timeout = 10
-# The worker that a reload (SIGHUP) starts waits until the one before it lets go of the storage directory.
+# The worker that a reload (SIGHUP) starts waits until the previous one releases the storage directory.
 raw_env = ["INCOMING_WAIT_FOR_STORAGE=yes"]
 
 

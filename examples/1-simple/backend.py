@@ -161,7 +161,9 @@ def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> st
 )
 @click.option("--internal_app_host", default="", help="this app for Incoming!!; default: the same")
 @click.option("--port", default=4001, help="where this app listens")
-@click.option("--uploads_dir", default=str(UPLOADS), help="where it keeps files; default: uploads/ next to it")
+@click.option(
+    "--uploads_dir", default=str(UPLOADS), help="where it keeps files; default: uploads/ next to it"
+)
 def main(port: int, **hosts: str) -> None:
     """Runs the simple example by itself."""
     for name in ("public_app_host", "internal_app_host"):

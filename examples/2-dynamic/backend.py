@@ -211,7 +211,9 @@ def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> st
 )
 @click.option("--internal_app_host", default="", help="this app for Incoming!!; default: the same")
 @click.option("--port", default=4002, help="where this app listens")
-@click.option("--uploads_dir", default=str(UPLOADS), help="where it keeps files; default: uploads/ next to it")
+@click.option(
+    "--uploads_dir", default=str(UPLOADS), help="where it keeps files; default: uploads/ next to it"
+)
 @click.option("--finish_delay_s", default=10.0, help="the minimum time that storing a file takes")
 def main(port: int, finish_delay_s: float, **hosts: str) -> None:
     """Runs the dynamic example by itself."""
