@@ -255,14 +255,14 @@ class _Pump:
             pass
         return True
 
-    def _send_one(self, most_bytes: int) -> int:
+    def _send_one(self, max_bytes: int) -> int:
         piece, sock = self._pieces[0], self.upload.socket
         if isinstance(piece, bytes):
             sent = sock.send(piece, socket.MSG_MORE | socket.MSG_DONTWAIT)
             rest: Piece = piece[sent:]
             done = not rest
         else:
-            sent = os.sendfile(sock.fileno(), piece.fd, piece.start, min(piece.end - piece.start, most_bytes))
+            sent = os.sendfile(sock.fileno(), piece.fd, piece.start, min(piece.end - piece.start, max_bytes))
             rest = Span(piece.fd, piece.start + sent, piece.end)
             done = rest.start == rest.end
         self._pieces[:1] = [] if done else [rest]

@@ -28,21 +28,21 @@ def sentence_for_pages(text: str) -> str:
 class ExpectedFile:
     """The file that an upload was begun with, as its client described it; the time is 0 when unknown.
 
-    `length_bytes`: None when unknown. The file then has at least `least_bytes` bytes. `app_has_it`: the
+    `length_bytes`: None when unknown. The file then has at least `min_bytes` bytes. `app_has_it`: the
     upload has finished.
     """
 
     name: str
     length_bytes: int | None
     last_modified_ms: int
-    least_bytes: int = 0
+    min_bytes: int = 0
     app_has_it: bool = False
 
     @property
     def size_text(self) -> str:
         """How long it is, for sentences."""
         if self.length_bytes is None:
-            return f"at least {self.least_bytes} bytes"
+            return f"at least {self.min_bytes} bytes"
         return f"{self.length_bytes} bytes"
 
 

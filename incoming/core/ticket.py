@@ -600,7 +600,7 @@ def _measured(ticket: Ticket, length_bytes: int, stored_bytes: int, is_said: boo
     if ticket.length_bytes not in (None, length_bytes):
         raise LengthMismatch(ticket.expected_file, length_bytes)
     if length_bytes < stored_bytes:
-        raise LengthMismatch(replace(ticket.expected_file, least_bytes=stored_bytes), length_bytes)
+        raise LengthMismatch(replace(ticket.expected_file, min_bytes=stored_bytes), length_bytes)
     may_be_replaced = is_said and (ticket.length_bytes is None or ticket.length_is_said)
     return replace(ticket, length_bytes=length_bytes, length_is_said=may_be_replaced)
 

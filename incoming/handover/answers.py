@@ -162,15 +162,13 @@ def _detail(body: bytes) -> str:
     return f'answer: "{text}"' if text else "empty answer"
 
 
-def retry_delay_s(
-    attempt: int, first_s: float, longest_s: float, jitter: float, asked_s: float = 0.0
-) -> float:
+def retry_delay_s(attempt: int, first_s: float, max_s: float, jitter: float, asked_s: float = 0.0) -> float:
     """Returns the delay after the failed attempt number `attempt` (1 is the first): exponential backoff.
 
-    It doubles from `first_s` up to `longest_s`. `jitter`, from 0 to 1, spreads it over 75 to 125 %, so that
-    many uploads do not call at the same time. A requested delay of `asked_s` is respected up to `longest_s`.
+    It doubles from `first_s` up to `max_s`. `jitter`, from 0 to 1, spreads it over 75 to 125 %, so that
+    many uploads do not call at the same time. A requested delay of `asked_s` is respected up to `max_s`.
     """
     doubled = first_s * 2.0 ** min(attempt - 1, 60)
-    delay_s = min(doubled, longest_s) * (0.75 + jitter / 2)
-    asked_s = min(asked_s, longest_s)
+    delay_s = min(doubled, max_s) * (0.75 + jitter / 2)
+    asked_s = min(asked_s, max_s)
     return delay_s if delay_s >= asked_s else asked_s * (1.0 + jitter / 4)

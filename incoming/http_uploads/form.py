@@ -69,10 +69,10 @@ class Forms(Dialect):
         uploads.check_resumable(ticket)
         if ticket.is_folder:
             raise FilesOnly("A form")
-        least_bytes = (request.declared_body_bytes or 0) - MAX_OTHER_BYTES
+        min_bytes = (request.declared_body_bytes or 0) - MAX_OTHER_BYTES
         limit_bytes = uploads.limit_bytes(ticket)
-        if limit_bytes is not None and least_bytes > limit_bytes and ticket.state in RECEIVING:
-            raise UploadTooLarge(least_bytes, limit_bytes)
+        if limit_bytes is not None and min_bytes > limit_bytes and ticket.state in RECEIVING:
+            raise UploadTooLarge(min_bytes, limit_bytes)
 
     def _see_other(self, request: UploadRequest, progress: Progress) -> Answer:
         """Returns where the browser is sent; it makes a GET there (RFC 9110 section 15.4.4)."""

@@ -141,8 +141,8 @@ class Receiver:
         """
         self._check(is_dry=True)
         began_s = time.monotonic()
-        longest_s = min(SILENCE_TIMEOUT_S - self._silent_s, self._time_left_s)
-        if longest_s <= 0:
+        max_s = min(SILENCE_TIMEOUT_S - self._silent_s, self._time_left_s)
+        if max_s <= 0:
             silent = self._silent_s >= SILENCE_TIMEOUT_S
             raise BodyBroken(
                 IncompleteBody("nothing arrived for too long" if silent else "it came too slowly")
@@ -150,13 +150,13 @@ class Receiver:
         if until_s is not None:
             if until_s <= began_s:
                 return False
-            longest_s = min(longest_s, until_s - began_s)
+            max_s = min(max_s, until_s - began_s)
         low_water_bytes = 1
         if self._may_gather and coming_bytes > 1 and self.can_peek:
             low_water_bytes = min(coming_bytes, GATHER_BYTES)
-            longest_s = min(longest_s, GATHER_S)
+            max_s = min(max_s, GATHER_S)
         self._may_gather = False
-        self._wait_for(longest_s, low_water_bytes)
+        self._wait_for(max_s, low_water_bytes)
         waited_s = time.monotonic() - began_s
         self._silent_s += waited_s
         self._time_left_s -= waited_s

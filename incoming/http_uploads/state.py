@@ -21,8 +21,8 @@ class UploadStates(Dialect):
 
     def answer(self, request: UploadRequest) -> Answer:
         """Answers GET. Raises UnknownTicket, StorageFailed, BadParameter."""
-        longest_s, watch, look = request.wait_s(), self._transfers.watch, self._transfers.look
-        progress = watch(request.ticket_id, longest_s) if longest_s else look(request.ticket_id)
+        max_s, watch, look = request.wait_s(), self._transfers.watch, self._transfers.look
+        progress = watch(request.ticket_id, max_s) if max_s else look(request.ticket_id)
         return self._views.state(request, progress)
 
     def failure(self, request: UploadRequest, error: IncomingError) -> Answer:

@@ -591,8 +591,8 @@ class Transfer:
         if self.is_receiving:
             self._uploads.complete(self._claim, crc32c)
 
-    def wait_for_app(self, most_s: float = inf, to_tell: bool = False) -> Progress:
-        """Waits until the app has answered, for `http_hold_s` and `most_s` at most.
+    def wait_for_app(self, max_s: float = inf, to_tell: bool = False) -> Progress:
+        """Waits until the app has answered, for `http_hold_s` and `max_s` at most.
 
         Returns how far the upload is then. `to_tell`: for a client that asks again, and shows a person why it
         waits. The wait ends when a call of the app has failed.
@@ -600,7 +600,7 @@ class Transfer:
         Raises HandoverFailed, UploadCancelled, UploadExpired, Stopping, TakenOver.
         """
         now_s = self._uploads.context.runtime.now_s
-        until_s = now_s() + min(most_s, self._uploads.context.settings.http_hold_s)
+        until_s = now_s() + min(max_s, self._uploads.context.settings.http_hold_s)
         while True:
             self._has_news.clear()
             ticket = self.ticket

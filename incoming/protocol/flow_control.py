@@ -113,7 +113,7 @@ class Limits:
     max_window_bytes: int = 64 * 1024 * 1024
     silence_s: float = 10.0
     idle_silence_s: float = 10.0
-    least_window_bytes: int = 0
+    min_window_bytes: int = 0
     """What the storage has in flight at a time: with a smaller window, it waits for its clients."""
     retry_after_s: float = RETRY_AFTER_S
     """When clients of a stopping server should reconnect, each after a random time around it."""
@@ -134,7 +134,7 @@ class Limits:
             self,
             send_ahead=max(self.send_ahead, -(-window_bytes // self.chunk_size_bytes)),
             max_window_bytes=max(self.max_window_bytes, window_bytes),
-            least_window_bytes=window_bytes,
+            min_window_bytes=window_bytes,
         )
 
     def initial_send_limits(self) -> SendLimits:
@@ -146,7 +146,7 @@ class Limits:
         chunk_bytes = min(chunk_limit_bytes(chunks_in_flight), self.max_chunk_bytes)
         if not is_busy:
             return SendLimits(chunk_bytes, self.max_window_bytes)
-        busy_bytes = max(BUSY_WINDOW_BYTES, self.least_window_bytes)
+        busy_bytes = max(BUSY_WINDOW_BYTES, self.min_window_bytes)
         return SendLimits(min(chunk_bytes, BUSY_CHUNK_BYTES), min(self.max_window_bytes, busy_bytes))
 
     def for_length(self, length_bytes: int) -> Limits:

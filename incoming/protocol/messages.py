@@ -38,7 +38,7 @@ def _data(default: Any = MISSING) -> Any:
 def _for_folders(default: Any) -> Any:
     """A member that only messages about folders have. Its list may be as long as a folder's."""
     return field(
-        default=default, metadata={"is_data": True, "is_optional": True, "most_items": MAX_LEFT_OUT_ITEMS}
+        default=default, metadata={"is_data": True, "is_optional": True, "max_items": MAX_LEFT_OUT_ITEMS}
     )
 
 
@@ -351,8 +351,8 @@ def read_members(
     for wire_name, (its_field, kind) in _FIELDS[message].items():
         if wire_name in data:
             try:
-                most_items = its_field.metadata.get("most_items", MAX_LIST_ITEMS)
-                values[its_field.name] = _value(kind, data[wire_name], lowest, most_items)
+                max_items = its_field.metadata.get("max_items", MAX_LIST_ITEMS)
+                values[its_field.name] = _value(kind, data[wire_name], lowest, max_items)
             except _Invalid as exc:
                 raise BadMessage(f"{wire_type(message)}.{wire_name} {exc}.") from exc
         elif optional and wire_name in optional:
@@ -374,9 +374,9 @@ _KIND_NAMES: Final[dict[Any, str]] = {
 }  # fmt: skip
 
 
-def _value(kind: Any, value: Any, lowest: int, most_items: int = MAX_LIST_ITEMS) -> Any:
-    """Returns `value` as a `kind`; a list has `most_items` at most. Raises _Invalid."""
-    if kind in (_INTEGERS, _RANGES) and isinstance(value, list) and len(value) <= most_items:
+def _value(kind: Any, value: Any, lowest: int, max_items: int = MAX_LIST_ITEMS) -> Any:
+    """Returns `value` as a `kind`; a list has `max_items` at most. Raises _Invalid."""
+    if kind in (_INTEGERS, _RANGES) and isinstance(value, list) and len(value) <= max_items:
         read_item = _integer if kind == _INTEGERS else _range
         return tuple(read_item(item, lowest) for item in value)
     if kind is float and type(value) is int and abs(value) <= MAX_INTEGER:

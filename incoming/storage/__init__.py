@@ -387,7 +387,7 @@ class SmallFiles(Protocol):
     """
 
     @property
-    def most_bytes(self) -> int:
+    def max_bytes(self) -> int:
         """The size of the largest of these files."""
 
     def open(

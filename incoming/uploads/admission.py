@@ -188,7 +188,7 @@ class Admission:
     def check_stored(self, ticket: Ticket, length_bytes: int, stored_bytes: int) -> None:
         """Raises LengthMismatch when more is stored of a file of unknown length than this length."""
         if ticket.length_bytes is None and stored_bytes > length_bytes:
-            raise LengthMismatch(replace(ticket.expected_file, least_bytes=stored_bytes), length_bytes)
+            raise LengthMismatch(replace(ticket.expected_file, min_bytes=stored_bytes), length_bytes)
 
     def open(
         self, ticket: Ticket, length_bytes: int | None, source: str = "", in_one_chunk: bool = False
@@ -212,7 +212,7 @@ class Admission:
 
         storage, budget = self._storages.of(ticket), self.budget_of(ticket)
         small_files = storage.small_files if in_one_chunk else None
-        is_small = small_files is not None and 0 < (length_bytes or 0) <= small_files.most_bytes
+        is_small = small_files is not None and 0 < (length_bytes or 0) <= small_files.max_bytes
         if small_files and length_bytes and is_small and storage.size(ticket.id) is None:
             on_durable = partial(self._on_durable, ticket.id)
             return small_files.open(ticket.id, length_bytes, on_reserve, on_durable)

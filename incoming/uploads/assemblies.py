@@ -98,11 +98,11 @@ class Assemblies:
         log.info("upload %(ticket)s: the file is made of %(parts)d parts", about)
         return planned
 
-    def wait(self, ticket_id: str, longest_s: float) -> None:
-        """Returns when the file was made, or after `longest_s`. Raises why it could not be made."""
+    def wait(self, ticket_id: str, max_s: float) -> None:
+        """Returns when the file was made, or after `max_s`. Raises why it could not be made."""
         assembling = self._under_way.get(ticket_id)
         if assembling:
-            assembling.is_over.wait(longest_s)
+            assembling.is_over.wait(max_s)
             if assembling.error:
                 raise assembling.error
 

@@ -213,9 +213,9 @@ class Outbox:
         return objects.address(ticket.id, ticket.destination)
 
     def _delay_s(self, attempt: int, answer: answers.Answer | None) -> float:
-        first_s, longest_s = self._settings.handover_retry_first_s, self._settings.handover_retry_max_s
+        first_s, max_s = self._settings.handover_retry_first_s, self._settings.handover_retry_max_s
         asked_s = answer.retry_after_s if isinstance(answer, answers.NoAnswer) else 0.0
-        return answers.retry_delay_s(attempt, first_s, longest_s, self._runtime.jitter(), asked_s)
+        return answers.retry_delay_s(attempt, first_s, max_s, self._runtime.jitter(), asked_s)
 
     def _call(self, ticket: Ticket, call: Callable[[Ticket], answers.Answer]) -> answers.Answer | None:
         """Returns what the app says; None when it has called us while that was being journaled."""

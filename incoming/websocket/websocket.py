@@ -412,4 +412,4 @@ class WebSocket:
         self._has_ended = True
         self._keepalive.remove(self)
         self._release_buffer()
-        linger(self._socket, most_bytes=math.inf)
+        linger(self._socket, max_bytes=math.inf)

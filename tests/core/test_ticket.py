@@ -206,7 +206,7 @@ def test_the_length_is_told_once_and_is_not_below_what_is_stored(known_bytes: in
     with pytest.raises(LengthMismatch) as refusal:
         ticket.apply(SetLength(10, stored_bytes=11), NOW_S)
     expected = refusal.value.expected_file
-    assert expected and (expected.length_bytes, expected.least_bytes) == (
+    assert expected and (expected.length_bytes, expected.min_bytes) == (
         known_bytes,
         0 if known_bytes else 11,
     )

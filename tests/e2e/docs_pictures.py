@@ -188,7 +188,7 @@ def test_an_upload_survives_the_death_of_its_server(clean_driver: Chromium, drop
     page.js(TERMINAL)
     picture = MovingPicture(clean_driver, 272)
     path, sha256 = dropzone.file("holiday.mov", 48 * MIB)
-    dropzone.network.bytes_per_s, dropzone.network.most_bytes = 8 * MIB, math.inf
+    dropzone.network.bytes_per_s, dropzone.network.max_bytes = 8 * MIB, math.inf
     page.choose(path)
     page.wait_for("holiday.mov", "MB")
     percent = "return Number(root.querySelector('.row .bar').ariaValueNow)"
@@ -232,7 +232,7 @@ def test_the_dropzone(clean_driver: Chromium, dropzone: Stage) -> None:
     page.wait_for_states("finished")
     names = ("holiday.mov", "field recording.wav", "drawings.zip", "results 2026.csv")
     files = [dropzone.file(name, (32 - n) * MIB, n)[0] for n, name in enumerate(names)]
-    dropzone.network.bytes_per_s, dropzone.network.most_bytes = SLOW_BYTES_PER_S, math.inf
+    dropzone.network.bytes_per_s, dropzone.network.max_bytes = SLOW_BYTES_PER_S, math.inf
     page.choose_files(*files)
     for name in names[:3]:
         page.row(name).wait_for_fraction(0.2)
@@ -245,7 +245,7 @@ def test_the_dropzone(clean_driver: Chromium, dropzone: Stage) -> None:
 
 def test_uppy(clean_driver: Chromium, uppy: Stage) -> None:
     page = UppyPage(clean_driver, uppy)
-    uppy.network.bytes_per_s, uppy.network.most_bytes = 2 * MIB, math.inf
+    uppy.network.bytes_per_s, uppy.network.max_bytes = 2 * MIB, math.inf
     names = ("proposal.pdf", "holiday.mov", "drawings.zip")
     page.choose(*(uppy.file(name, (8 + 8 * n) * MIB, n)[0] for n, name in enumerate(names)))
     wait_until(lambda: page.percent() >= 30, "a part is uploaded")

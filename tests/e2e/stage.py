@@ -103,7 +103,7 @@ class Stage:
     """Those of the files that were made."""
 
     def __post_init__(self) -> None:
-        self.network.most_bytes = MAX_BYTES
+        self.network.max_bytes = MAX_BYTES
 
     def file(self, name: str, length_bytes: int, seed: int = 0) -> tuple[Path, str]:
         """Makes a file to upload; returns its path and its SHA-256."""
@@ -123,8 +123,8 @@ class Stage:
         """
         self.network.bytes_per_s = SLOW_BYTES_PER_S
         length_bytes = length_bytes or min(self.lengths_bytes)
-        self.network.most_bytes = int(fraction * length_bytes) + MIB  # a chunk counts once it is whole
-        assert self.network.most_bytes < length_bytes, "such a small file would not be held"
+        self.network.max_bytes = int(fraction * length_bytes) + MIB  # a chunk counts once it is whole
+        assert self.network.max_bytes < length_bytes, "such a small file would not be held"
         seen = [card.wait_for_fraction(fraction) for card in cards]
         assert max(seen) < 1
         return seen
@@ -136,7 +136,7 @@ class Stage:
     def go_on(self) -> None:
         """Lets uploads go on to their ends, slowly."""
         self.network.bytes_per_s = SLOW_BYTES_PER_S
-        self.network.most_bytes = math.inf
+        self.network.max_bytes = math.inf
 
     def stored_bytes(self) -> int:
         """Returns how much of unfinished uploads the server has on its disk."""

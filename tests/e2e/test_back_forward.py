@@ -60,7 +60,7 @@ def test_an_upload_resumes_on_a_page_that_back_shows_again(
         app = stack.enter_context(ScriptedApp())
         server = start_server(chunk_size_kib=64)
         network = stack.enter_context(Relay(server.port))
-        network.bytes_per_s, network.most_bytes = SLOW_BYTES_PER_S, MIB
+        network.bytes_per_s, network.max_bytes = SLOW_BYTES_PER_S, MIB
         ticket = new_upload(server, app.url)
         page = PAGE.format(server=server.url, network=network.host, ticket=ticket)
         clean_driver.get(stack.enter_context(serve_page(page)))

@@ -194,7 +194,7 @@ def test_a_click_counts_although_the_upload_gets_on_while_the_button_is_down(
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     (card,) = page.upload(path)
     dynamic.hold_at(0.2, card)
-    dynamic.network.most_bytes = 12 * MIB
+    dynamic.network.max_bytes = 12 * MIB
     dynamic.network.bytes_per_s = CRAWL_BYTES_PER_S
     with held(clean_driver, card.find(".input_pause")):
         before = card.fraction()

@@ -139,7 +139,7 @@ def test_a_chosen_folder_resumes_after_a_cut_and_a_reload_and_arrives_with_its_t
 ) -> None:
     sent = make_tree(tmp_path / "Holiday", MIXED)
     visit.network.bytes_per_s = SLOW_BYTES_PER_S
-    visit.network.most_bytes = 2 * MIB  # over each connection: it does not end meanwhile
+    visit.network.max_bytes = 2 * MIB  # over each connection: it does not end meanwhile
     visit.choose(tmp_path / "Holiday")
     visit.wait_until_stored(0.2)
     assert visit.look()["filename"] == "Holiday"
@@ -163,7 +163,7 @@ def test_the_same_folder_with_one_more_file_does_not_resume_and_the_first_one_do
     folder = tmp_path / "Holiday"
     sent = make_tree(folder, {"a.bin": 2 * MIB, "b.bin": 2 * MIB})
     visit.network.bytes_per_s = SLOW_BYTES_PER_S
-    visit.network.most_bytes = MIB + MIB // 2
+    visit.network.max_bytes = MIB + MIB // 2
     visit.choose(folder)
     visit.wait_until_stored(0.2)
     (folder / "c.txt").write_text("new")
@@ -192,7 +192,7 @@ def test_a_file_that_changes_while_the_folder_is_sent_is_left_out(visit: Visit, 
     folder = tmp_path / "Holiday"
     sent = make_tree(folder, {"a.bin": 2 * MIB, "b.bin": MIB, "c.bin": 32 * MIB, "d.bin": MIB})
     visit.network.bytes_per_s = SLOW_BYTES_PER_S
-    visit.network.most_bytes = 4 * MIB  # the page can't read all of the largest file ahead
+    visit.network.max_bytes = 4 * MIB  # the page can't read all of the largest file ahead
     visit.choose(folder, "window.options = { when_unreadable: 'leave_out' }")
     wait_until(lambda: visit.look()["current_file"] == "c.bin", "its largest file is on its way")
     for name in ("c.bin", "d.bin"):

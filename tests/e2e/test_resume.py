@@ -175,7 +175,7 @@ def visit(driver: Browser, start_server: StartServer, app: ScriptedApp) -> Itera
     with ExitStack() as stack:
         server = start_server()
         network = stack.enter_context(Relay(server.port, SLOW_BYTES_PER_S))
-        network.most_bytes = SIZE_BYTES // 4  # so it does not end while a test looks at it
+        network.max_bytes = SIZE_BYTES // 4  # so it does not end while a test looks at it
         url = stack.enter_context(serve_page(PAGE.format(server=server.url, network=network.host)))
         visit = Visit(driver, url, server, network, app)
         visit.open()

@@ -18,11 +18,11 @@ def begin_slowly(page: UppyPage, stage: Stage, size_bytes: int = 6 * MIB) -> str
     """Chooses a file and waits until some of it is stored. The rest crawls. Returns the file's SHA-256."""
     path, sha256 = stage.file("holiday.mov", size_bytes)
     stage.network.bytes_per_s = SLOW_BYTES_PER_S // 2
-    stage.network.most_bytes = MIB + MIB // 2
+    stage.network.max_bytes = MIB + MIB // 2
     page.choose(path)
     wait_until(lambda: stage.stored_bytes() > MIB, "some of it is stored")
     stage.network.bytes_per_s = CRAWL_BYTES_PER_S
-    stage.network.most_bytes = MAX_BYTES
+    stage.network.max_bytes = MAX_BYTES
     return sha256
 
 

@@ -107,7 +107,7 @@ def visit(driver: Browser, start_server: StartServer, app: ScriptedApp, tmp_path
         server = start_server(trusted_proxies="127.0.0.0/8", connection_timeout_s=120)
         proxy = stack.enter_context(PlainNginx(tmp_path / "nginx", server.port, LARGE_BODIES))
         network = stack.enter_context(Relay(proxy.port, SLOW_BYTES_PER_S))
-        network.most_bytes = SIZE_BYTES // 8  # so it does not end while a test looks at it
+        network.max_bytes = SIZE_BYTES // 8  # so it does not end while a test looks at it
         url = stack.enter_context(serve_page(PAGE.format(server=server.url, network=network.host)))
         file = tmp_path / "film.bin"
         file.write_bytes(os.urandom(SIZE_BYTES))

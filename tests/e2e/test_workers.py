@@ -90,7 +90,7 @@ def visit(driver: Browser, start_server: StartServer, app: ScriptedApp, tmp_path
     with ExitStack() as stack:
         server = start_server(connection_timeout_s=120)
         network = stack.enter_context(Relay(server.port, SLOW_BYTES_PER_S))
-        network.most_bytes = SIZE_BYTES // 4  # so it does not end while a test looks at it
+        network.max_bytes = SIZE_BYTES // 4  # so it does not end while a test looks at it
         page = PAGE.format(server=server.url, network=network.host)
         file = tmp_path / "film.bin"
         file.write_bytes(os.urandom(SIZE_BYTES))

@@ -114,7 +114,7 @@ def upload(
         wait_until(lambda: driver.execute_script("return window.Queue !== undefined"), "the queue is there")
 
         def run(script: str) -> None:
-            network.bytes_per_s, network.most_bytes = SLOW_BYTES_PER_S, SIZE_BYTES // 2
+            network.bytes_per_s, network.max_bytes = SLOW_BYTES_PER_S, SIZE_BYTES // 2
             driver.execute_script(script, new_upload(server, app.url))
             wait_until(lambda: driver.execute_script("return look().frac_complete > 0.2"), "some has arrived")
             network.cut()

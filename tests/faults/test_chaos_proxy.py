@@ -49,7 +49,7 @@ def test_without_faults_the_chaos_proxy_passes_every_byte_once(connect: Connect,
     book = proxy.books.open(client.ticket_id)
     assert (book.connections, book.rounds, book.sent_bytes) == (1, 0, 2 * MIB)
     assert (book.stored_bytes, book.sent_though_stored_bytes) == (2 * MIB, 0)
-    assert 0 < book.most_ahead_bytes <= 2 * MIB
+    assert 0 < book.max_ahead_bytes <= 2 * MIB
     assert not proxy.happened
     assert app.deliveries[0].sha256 == client.data.sha256
 

@@ -156,9 +156,9 @@ bounds_s = st.tuples(st.floats(0.001, 1e6), st.floats(0.001, 1e6)).map(sorted)
 def test_a_delay_is_never_below_the_first_nor_above_the_longest_but_for_its_jitter(
     attempt: int, bounds: list[float], jitter: float
 ) -> None:
-    first_s, longest_s = bounds
-    delay_s = retry_delay_s(attempt, first_s, longest_s, jitter)
-    assert first_s * 0.75 <= delay_s <= longest_s * 1.25
+    first_s, max_s = bounds
+    delay_s = retry_delay_s(attempt, first_s, max_s, jitter)
+    assert first_s * 0.75 <= delay_s <= max_s * 1.25
 
 
 @same_each_run
@@ -166,7 +166,7 @@ def test_a_delay_is_never_below_the_first_nor_above_the_longest_but_for_its_jitt
 def test_a_later_delay_is_never_shorter_at_the_same_jitter(
     attempt: int, bounds: list[float], jitter: float
 ) -> None:
-    first_s, longest_s = bounds
-    assert retry_delay_s(attempt, first_s, longest_s, jitter) <= retry_delay_s(
-        attempt + 1, first_s, longest_s, jitter
+    first_s, max_s = bounds
+    assert retry_delay_s(attempt, first_s, max_s, jitter) <= retry_delay_s(
+        attempt + 1, first_s, max_s, jitter
     )

@@ -59,7 +59,7 @@ def test_a_client_of_a_busy_server_gets_a_small_window(in_flight: int, chunk_byt
 
 
 def test_a_window_is_never_smaller_than_what_the_storage_has_on_its_way() -> None:
-    limits = replace(LIMITS, least_window_bytes=40 * MIB)
+    limits = replace(LIMITS, min_window_bytes=40 * MIB)
     assert limits.send_limits(2, is_busy=True).window_bytes == 40 * MIB
     assert limits.send_limits(2, is_busy=False).window_bytes == 64 * MIB
 

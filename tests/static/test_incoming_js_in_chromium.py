@@ -87,7 +87,7 @@ def stage(
     with ExitStack() as stack:
         server = start_server(connection_timeout_s=120)
         network = stack.enter_context(Relay(server.port, SLOW_BYTES_PER_S))
-        network.most_bytes = SIZE_BYTES // 2  # so it does not end while a test looks at it
+        network.max_bytes = SIZE_BYTES // 2  # so it does not end while a test looks at it
         page = tmp_path / "page.html"
         page.write_text(PAGE.format(server=server.url, network=network.host), "utf-8")
         file = tmp_path / "film.bin"

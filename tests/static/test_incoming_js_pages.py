@@ -143,7 +143,7 @@ def stage(
     with ExitStack() as stack:
         server = start_server(connection_timeout_s=120)
         network = stack.enter_context(Relay(server.port))
-        network.most_bytes = SIZE_BYTES // 2  # so it does not end while a test looks at it
+        network.max_bytes = SIZE_BYTES // 2  # so it does not end while a test looks at it
         site = stack.enter_context(PageServer())
         script = SCRIPT.format(network=network.host)
         site.page = PAGE.format(server=server.url, script=script)
@@ -249,8 +249,8 @@ def test_a_limit_of_the_page_is_kept_over_a_real_connection(stage: Stage) -> Non
     stage.run(begin_at_a_limit, stage.ticket(), limit)
     # That it is not slower is in pace.test.mjs: a busy machine may be.
     measure = "return [uploader.bytes_acked, (performance.now() - began_ms) / 1000]"
-    for least_bytes in (MIB, 3 * MIB, 5 * MIB):
-        wait_until(partial(stage.run, f"return uploader.bytes_acked >= {least_bytes}"), "the upload runs")
+    for min_bytes in (MIB, 3 * MIB, 5 * MIB):
+        wait_until(partial(stage.run, f"return uploader.bytes_acked >= {min_bytes}"), "the upload runs")
         acked_bytes, seconds = stage.run(measure)
         assert acked_bytes <= 1.05 * limit * seconds + MIB // 4, f"{acked_bytes} bytes in {seconds} s"
     stage.run("uploader.max_bytes_per_s = 0")

@@ -264,9 +264,9 @@ class StorageContract:
                 writer.flush()
                 assert writer.durable_offset == len(taken)
             elif step == "t":
-                least_bytes = min(number, writer.durable_offset)
+                min_bytes = min(number, writer.durable_offset)
                 writer.truncate(min(number, len(taken)))
-                assert writer.durable_offset >= least_bytes
+                assert writer.durable_offset >= min_bytes
                 taken = taken[: writer.taken_bytes]
             else:
                 durable_offset = writer.durable_offset

@@ -395,8 +395,8 @@ class Model:
 
     def _call_later(self, ticket: MTicket) -> None:
         ticket.attempt += 1
-        first_s, longest_s = self.settings.handover_retry_first_s, self.settings.handover_retry_max_s
-        ticket.calls_again_at_s = self.now_s + min(first_s * 2.0 ** (ticket.attempt - 1), longest_s)
+        first_s, max_s = self.settings.handover_retry_first_s, self.settings.handover_retry_max_s
+        ticket.calls_again_at_s = self.now_s + min(first_s * 2.0 ** (ticket.attempt - 1), max_s)
 
     def _too_long(self, ticket: MTicket) -> bool:
         return self.now_s - ticket.changed_at_s > self.settings.handover_retry_for_s

@@ -27,14 +27,14 @@ class Relay:
     again, on the same port. With `source` it is a proxy, and says of each connection's first request that it
     is from there. `answers_to_lose`: so many answers of the target are lost, each with its connection.
 
-    While it is slow, a connection carries `most_bytes` at that speed, and behaves as if it almost stood still
+    While it is slow, a connection carries `max_bytes` at that speed, and behaves as if it almost stood still
     from there. So what a test looks at does not end meanwhile, however busy the machine is.
     """
 
     def __init__(self, target_port: int, bytes_per_s: int = 0, source: str = "") -> None:
         self.target_port = target_port
         self.bytes_per_s = bytes_per_s
-        self.most_bytes = math.inf
+        self.max_bytes = math.inf
         self.source = source
         self.port = free_port()
         self.accepted = 0
@@ -144,7 +144,7 @@ class Relay:
         """Waits after a block as long as it takes at the speed of now, which may change meanwhile."""
         began_s = time.monotonic()
         while bytes_per_s := self.bytes_per_s:
-            if carried_bytes > self.most_bytes:
+            if carried_bytes > self.max_bytes:
                 bytes_per_s = min(bytes_per_s, WALKING_BYTES_PER_S)
             rest_s = began_s + block_bytes / bytes_per_s - time.monotonic()
             if rest_s <= 0:

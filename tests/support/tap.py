@@ -26,7 +26,7 @@ class Book:
     sent_bytes: int = 0
     stored_bytes: int = 0
     sent_though_stored_bytes: int = 0
-    most_ahead_bytes: int = 0
+    max_ahead_bytes: int = 0
 
 
 class Books:
@@ -77,7 +77,7 @@ class Tap:
         again = min(self.book.stored_bytes - offset_bytes, size_bytes)
         self.book.sent_though_stored_bytes += max(again, 0)
         ahead_bytes = offset_bytes + size_bytes - self.book.stored_bytes
-        self.book.most_ahead_bytes = max(self.book.most_ahead_bytes, ahead_bytes)
+        self.book.max_ahead_bytes = max(self.book.max_ahead_bytes, ahead_bytes)
 
 
 class Frames:

@@ -162,14 +162,14 @@ def test_a_takeover_does_not_wait_for_a_connection_that_waits_for_room(
 
 
 def test_windows_are_as_large_as_the_storage_needs() -> None:
-    least_bytes = 40 * MIB
-    limits = limits_of(Settings(max_window_mib=1, send_ahead=4, chunk_size_kib=64)).for_storage(least_bytes)
-    assert limits.initial_send_limits().window_bytes == least_bytes
-    assert limits.send_limits(1, is_busy=True).window_bytes == least_bytes
-    assert limits.send_ahead * limits.chunk_size_bytes == least_bytes
+    min_bytes = 40 * MIB
+    limits = limits_of(Settings(max_window_mib=1, send_ahead=4, chunk_size_kib=64)).for_storage(min_bytes)
+    assert limits.initial_send_limits().window_bytes == min_bytes
+    assert limits.send_limits(1, is_busy=True).window_bytes == min_bytes
+    assert limits.send_ahead * limits.chunk_size_bytes == min_bytes
     doubled = limits.for_length(1 << 40)
-    assert doubled.send_ahead * doubled.chunk_size_bytes == least_bytes
+    assert doubled.send_ahead * doubled.chunk_size_bytes == min_bytes
     slow = limits.for_rate(100_000)
-    assert slow.send_limits(1, is_busy=True).window_bytes < least_bytes, "its bytes come slowly"
+    assert slow.send_limits(1, is_busy=True).window_bytes < min_bytes, "its bytes come slowly"
     local = limits_of(Settings())
     assert local.send_limits(1, is_busy=True).window_bytes == BUSY_WINDOW_BYTES

@@ -59,6 +59,6 @@ class RedisClock:
     def _set(self, ran_s: float) -> None:
         self._ran_s, self._read_at_s = ran_s, self._monotonic_s()
 
-    def _read_s(self, least_s: float) -> float:
-        args = (round(MAX_TICK_S * US_PER_S), round(least_s * US_PER_S))
+    def _read_s(self, min_s: float) -> float:
+        args = (round(MAX_TICK_S * US_PER_S), round(min_s * US_PER_S))
         return int(self._connection.run(scripts.TICK, args=args, repeat=True)) / US_PER_S

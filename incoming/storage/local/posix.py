@@ -74,18 +74,18 @@ def syncfs(fd: int) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def allocated_bytes(status: os.stat_result, most_ahead_bytes: int | None = None) -> int:
+def allocated_bytes(status: os.stat_result, max_ahead_bytes: int | None = None) -> int:
     """Returns up to which offset the disk counts a file's space as used: its length, and what is reserved.
 
     Where zeros become holes, or blocks are compressed or not counted yet, st_blocks is less than the length.
     Then the length counts. Where st_blocks is more than the server reserves (copies, metadata), at most
-    `most_ahead_bytes` count after the length.
+    `max_ahead_bytes` count after the length.
     """
     size_bytes = status.st_size
     ahead_bytes = status.st_blocks * STAT_BLOCK_BYTES - size_bytes
     if ahead_bytes < ROUNDING_BYTES:
         return size_bytes
-    return size_bytes + (ahead_bytes if most_ahead_bytes is None else min(ahead_bytes, most_ahead_bytes))
+    return size_bytes + (ahead_bytes if max_ahead_bytes is None else min(ahead_bytes, max_ahead_bytes))
 
 
 @contextlib.contextmanager

@@ -46,7 +46,7 @@ class NewFile:
 class LocalSmallFiles:
     """See storage.SmallFiles."""
 
-    most_bytes: Final = MAX_BYTES
+    max_bytes: Final = MAX_BYTES
 
     def __init__(
         self, directory: UploadDirectory, create: Callable[[Path], OpenFile], write_path: WritePath,

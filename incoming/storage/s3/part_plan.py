@@ -48,16 +48,16 @@ class PartPlan:
         return self.start(MAX_PARTS + 1)
 
 
-def plan_for(length_bytes: int | None, least_part_bytes: int) -> PartPlan:
+def plan_for(length_bytes: int | None, min_part_bytes: int) -> PartPlan:
     """Returns the plan of a file. `length_bytes` is None while its length is unknown.
 
     Raises ValueError for a file that is longer than 10,000 parts of 5 GiB.
     """
     if length_bytes is None:
-        return PartPlan(least_part_bytes, DOUBLES_EVERY)
+        return PartPlan(min_part_bytes, DOUBLES_EVERY)
     needed_bytes = -(-length_bytes // MAX_PARTS)
     if needed_bytes > MAX_PART_BYTES:
         raise ValueError(f"{length_bytes} bytes are more than {MAX_PARTS} parts of {MAX_PART_BYTES} bytes")
-    if needed_bytes <= least_part_bytes:
-        return PartPlan(least_part_bytes)
+    if needed_bytes <= min_part_bytes:
+        return PartPlan(min_part_bytes)
     return PartPlan(-(-needed_bytes // MIB) * MIB)

@@ -444,16 +444,16 @@ def test_a_wrong_address_ends_it_unless_it_was_right_before(lasting: bool) -> No
 
 
 @pytest.mark.parametrize(
-    ("asked_s", "least_s", "most_s"),
+    ("asked_s", "min_s", "max_s"),
     [(0.0, 0.7, 1.3), (0.1, 0.7, 1.3), (20.0, 20.0, 26.0), (1e9, 60.0, 78.0)],
 )
 def test_a_server_that_says_when_to_come_back_is_not_asked_earlier_up_to_a_minute(
-    asked_s: float, least_s: float, most_s: float
+    asked_s: float, min_s: float, max_s: float
 ) -> None:
     talk = Talk()
     began_s = talk.session.retry_at_s
     talk.after(Unreachable("It answers with status 503.", retry_after_s=asked_s))
-    assert least_s <= talk.session.retry_at_s - began_s <= most_s
+    assert min_s <= talk.session.retry_at_s - began_s <= max_s
 
 
 # --- silence -----------------------------------------------------------------------------------------

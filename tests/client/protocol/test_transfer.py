@@ -25,15 +25,15 @@ class Line:
     part_bytes: int = 8 * MIB
     stored_after_s: float = 0.3
     tells_taken: bool = True
-    most_in_flight_bytes: int = 0
-    least_unstored_bytes: int = 0
+    max_in_flight_bytes: int = 0
+    min_unstored_bytes: int = 0
     """In the second half of the time, whenever nothing more may be sent."""
 
     def carry(self, transfer: Transfer, for_s: float) -> None:
         """Sends as much as the transfer admits for so long."""
         news: list[tuple[float, int, int]] = []  # (when, taken up to, stored up to)
         free_s, now_s, taken, stored = 0.0, 0.0, 0, 0
-        self.least_unstored_bytes = 1 << 60
+        self.min_unstored_bytes = 1 << 60
         while now_s < for_s:
             while work := transfer.next_chunk(now_s):
                 transfer.chunk_sent(work.segment, now_s)
@@ -42,10 +42,10 @@ class Line:
                 part_end = end // self.part_bytes * self.part_bytes
                 heapq.heappush(news, (free_s + self.delay_s, end, 0))
                 heapq.heappush(news, (free_s + self.delay_s + self.stored_after_s, 0, part_end))
-            self.most_in_flight_bytes = max(self.most_in_flight_bytes, transfer.sent_bytes - taken)
+            self.max_in_flight_bytes = max(self.max_in_flight_bytes, transfer.sent_bytes - taken)
             if now_s > for_s / 2:
                 unstored_bytes = transfer.sent_bytes - transfer.stored_bytes
-                self.least_unstored_bytes = min(self.least_unstored_bytes, unstored_bytes)
+                self.min_unstored_bytes = min(self.min_unstored_bytes, unstored_bytes)
             now_s, taken_now, stored_now = heapq.heappop(news)
             taken, stored = max(taken, taken_now), max(stored, stored_now)
             assert transfer.acknowledged(stored, now_s, taken if self.tells_taken and taken > stored else 0)
@@ -62,7 +62,7 @@ def test_a_fast_line_keeps_the_parts_of_a_slow_storage_full() -> None:
     line, transfer = Line(800 * MBIT), new_transfer()
     line.carry(transfer, 10)
     assert transfer.stored_bytes > 0.9 * 10 * line.bytes_per_s
-    assert line.least_unstored_bytes >= 40 * MIB, "four parts on their way and one that fills"
+    assert line.min_unstored_bytes >= 40 * MIB, "four parts on their way and one that fills"
 
 
 @pytest.mark.parametrize("stored_after_s", [0.3, 3.0])
@@ -74,7 +74,7 @@ def test_a_slow_line_has_no_more_in_flight_because_a_storage_is_slow(
     today.carry(new_transfer(), 30)
     line, transfer = Line(mbit * MBIT, stored_after_s=stored_after_s), new_transfer()
     line.carry(transfer, 30)
-    assert line.most_in_flight_bytes <= today.most_in_flight_bytes
+    assert line.max_in_flight_bytes <= today.max_in_flight_bytes
     assert transfer.sent_bytes > 0.95 * 30 * line.bytes_per_s
 
 

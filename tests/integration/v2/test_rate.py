@@ -28,12 +28,12 @@ Stored = list[tuple[float, int]]
 """When which offset was acknowledged."""
 
 
-def best_rate(stored: Stored, *, least_s: float = 0.0, least_bytes: int = 1) -> float:
+def best_rate(stored: Stored, *, min_s: float = 0.0, min_bytes: int = 1) -> float:
     """Returns the bytes a second of the best stretch that is so long: a busy machine holds up the others."""
     rates = [0.0]
     for index, (began_s, began_bytes) in enumerate(stored):
         for ended_s, ended_bytes in stored[index + 1 :]:
-            if ended_s - began_s >= least_s and ended_bytes - began_bytes >= least_bytes:
+            if ended_s - began_s >= min_s and ended_bytes - began_bytes >= min_bytes:
                 rates.append((ended_bytes - began_bytes) / (ended_s - began_s))
                 break
     return max(rates)
@@ -44,7 +44,7 @@ def check_rate(began_s: float, stored: Stored) -> None:
     for at_s, offset_bytes in stored:
         allowed_bytes = LIMIT_BYTES_PER_S * (at_s - began_s + CREDIT_S) + CHUNK
         assert offset_bytes <= allowed_bytes, f"{offset_bytes} bytes within {at_s - began_s:.2f} s"
-    rate = best_rate(stored, least_s=STRETCH_S)
+    rate = best_rate(stored, min_s=STRETCH_S)
     assert rate > LIMIT_BYTES_PER_S * (1 - TOLERANCE), rate
 
 
@@ -114,7 +114,7 @@ def test_a_limit_does_not_slow_down_the_others(server: RunningServer, new_client
 
 def test_a_ticket_without_a_rate_limit_is_not_slowed_down(new_client: NewClient) -> None:
     client = new_client(10 * LIMIT_BYTES_PER_S)
-    rate = best_rate(upload_and_measure(client), least_bytes=LIMIT_BYTES_PER_S)
+    rate = best_rate(upload_and_measure(client), min_bytes=LIMIT_BYTES_PER_S)
     assert rate > 5 * LIMIT_BYTES_PER_S
 
 

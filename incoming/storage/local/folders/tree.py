@@ -157,8 +157,8 @@ class _Enough(Exception):
 class _Budget:
     """How many files may still be deleted."""
 
-    def __init__(self, most_files: int) -> None:
-        self._left = most_files
+    def __init__(self, max_files: int) -> None:
+        self._left = max_files
 
     def spend(self) -> None:
         """Counts a file that is about to be deleted. Raises _Enough."""
@@ -167,17 +167,17 @@ class _Budget:
         self._left -= 1
 
 
-def remove_tree(name: str, parent_fd: int, deletion: Deletion, most_files: int = sys.maxsize) -> bool:
+def remove_tree(name: str, parent_fd: int, deletion: Deletion, max_files: int = sys.maxsize) -> bool:
     """Deletes a folder with everything in it. A missing one is not an error. Call `deletion.start` next.
 
-    Returns False if it has more than `most_files` files. Then it has deleted that many. However deep the
+    Returns False if it has more than `max_files` files. Then it has deleted that many. However deep the
     folder is, it takes two descriptors: what is in a folder of the folder is moved up first.
     """
     try:
         fd = os.open(name, FOLDER_FLAGS, dir_fd=parent_fd)
     except FileNotFoundError:
         return True
-    numbers, budget = count(), _Budget(most_files)
+    numbers, budget = count(), _Budget(max_files)
     try:
         while folders := _unlink_files(fd, deletion, budget):
             for folder in folders:
