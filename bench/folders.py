@@ -5,7 +5,7 @@
     python -m bench.folders --files 5000 --large-mib 2048 --only folder,file
 
 `incoming send DIR` sends the folder as one upload: synced, with a checksum of each file, and with times set.
-Beside it, `incoming send FILE` sends one file with as many bytes. The others send each file by itself, and
+In addition, `incoming send FILE` sends one file with as many bytes. The others send each file by itself, and
 sync nothing: tus-js-client to @tus/server, 20 files at a time as Uppy does, and u2c, copyparty's own client,
 to copyparty. They have no app, so their clock stops when the client ends.
 

@@ -87,10 +87,10 @@ def table(pairs: Mapping[str, Sequence[Pair]]) -> list[dict[str, Any]]:
         for name, measured in pairs.items()
     ]
     for floor in dict.fromkeys(REFERENCES[name] for name in pairs if REFERENCES[name] not in REFERENCES):
-        beside = [
+        references = [
             other for name, measured in pairs.items() for _, other in measured if REFERENCES[name] == floor
         ]
-        rows.append(_row(floor, beside))
+        rows.append(_row(floor, references))
     return rows
 
 

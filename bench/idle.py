@@ -79,20 +79,20 @@ def idle_cpu(server: RunningServer, duration_s: float) -> float:
 def connections(count: int, idle_s: float, rounds: int, size_bytes: int, storage: Path) -> dict[str, Any]:
     """Returns what this number of idle connections costs; see `measure`."""
     with ExitStack() as stack:
-        beside = stack.enter_context(Ours(storage / f"with-{count}", **AS_INSTALLED))
+        with_idle = stack.enter_context(Ours(storage / f"with-{count}", **AS_INSTALLED))
         alone = stack.enter_context(Ours(storage / f"without-{count}", **AS_INSTALLED))
-        for server in (beside, alone):
+        for server in (with_idle, alone):
             single.one_run(server, min(size_bytes, 64 * MIB))
         count = min(count, (_descriptors() - SPARE_DESCRIPTORS) // 2)
-        ids, _ = make_tickets(beside, count)
-        before_mib, kernel_before_kib = figures.resident_mib(beside.pid), slab_kib()
-        connect_s = stack.enter_context(crowd(beside.port, ids))
-        grown_kib = (figures.resident_mib(beside.pid) - before_mib) * 1024
+        ids, _ = make_tickets(with_idle, count)
+        before_mib, kernel_before_kib = figures.resident_mib(with_idle.pid), slab_kib()
+        connect_s = stack.enter_context(crowd(with_idle.port, ids))
+        grown_kib = (figures.resident_mib(with_idle.pid) - before_mib) * 1024
         kernel_kib = slab_kib() - kernel_before_kib
         time.sleep(1)
-        cpu = idle_cpu(beside, idle_s)
-        pairs = [_in_turn(beside, alone, size_bytes) for _ in range(rounds)]
-        grown_later_kib = (figures.resident_mib(beside.pid) - before_mib) * 1024
+        cpu = idle_cpu(with_idle, idle_s)
+        pairs = [_in_turn(with_idle, alone, size_bytes) for _ in range(rounds)]
+        grown_later_kib = (figures.resident_mib(with_idle.pid) - before_mib) * 1024
     return {
         "count": count,
         "connect_s": connect_s,
@@ -105,11 +105,11 @@ def connections(count: int, idle_s: float, rounds: int, size_bytes: int, storage
     }
 
 
-def _in_turn(beside: Ours, alone: Ours, size_bytes: int) -> tuple[float, float]:
+def _in_turn(with_idle: Ours, alone: Ours, size_bytes: int) -> tuple[float, float]:
     """Returns the speed in MB/s of an upload to each of the two, measured in random order."""
-    both = random.sample([beside, alone], 2)
+    both = random.sample([with_idle, alone], 2)
     rates = {server: single.one_run(server, size_bytes).mb_per_s for server in both}
-    return rates[beside], rates[alone]
+    return rates[with_idle], rates[alone]
 
 
 def tickets(counts: Sequence[int], storage: Path) -> dict[str, Any]:

@@ -122,12 +122,12 @@ class ServiceClock:
         return now_s - self._origin_s
 
     def tick(self) -> float:
-        """Lets the clock advance. Returns for how many seconds it has stood still since the last tick."""
+        """Lets the clock advance. Returns for how many seconds it was stopped since the last tick."""
         self.now_s()
         stood_still_s, self._stood_still_s = self._stood_still_s, 0.0
         self._stops_at_s = self._monotonic_s() + MAX_TICK_S
         return stood_still_s
 
     def at_least(self, ran_s: float) -> None:
-        """Sets the clock forward to `ran_s` if it is behind that."""
+        """Sets the clock forward to `ran_s`, unless it is later."""
         self._origin_s -= max(ran_s - self.now_s(), 0.0)

@@ -66,7 +66,7 @@ class ServerConnection:
         """Nobody reads the rest of the body, so no other request can follow."""
 
     def finish(self, is_body_whole: bool) -> None:
-        """The answer was sent. Ends the connection politely where the body was left."""
+        """The answer was sent. Ends the connection if the body is unread, but lets the client read first."""
 
     def release(self) -> None:
         """Closes what belongs to this object alone."""

@@ -72,8 +72,8 @@ class Writer(Protocol):
         """Returns when `write` will not wait for the store, in which many bytes are on their way.
 
         It is called before each `write`. It returns at once when the writer is closed or fenced meanwhile.
-        Raises StorageFailed when the store is away for too long. Does nothing where each `write` stores its
-        chunk.
+        Raises StorageFailed when the store does not answer for too long. Does nothing where each `write`
+        stores its chunk.
         """
 
     def write(self, chunk: memoryview, crc32c: int | None = None) -> None:

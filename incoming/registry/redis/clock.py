@@ -1,8 +1,8 @@
 """The clock that all processes of a service share: how long the service has run.
 
-Each instance moves it on every second, by at most `MAX_TICK_S`. So it stands still while no instance
-reaches Redis, and jumps with no clock of a machine. Between two ticks an instance adds its own monotonic
-time, also by at most `MAX_TICK_S`.
+Each instance advances it every second, by at most `MAX_TICK_S`. So it stops while no instance reaches Redis,
+and does not jump with the clock of any machine. Between two ticks, an instance adds its own monotonic time,
+also by at most `MAX_TICK_S`.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class RedisClock:
         return self._told_s
 
     def tick(self) -> float:
-        """Moves the clock on; while Redis is away it stands still instead.
+        """Advances the clock. While Redis does not answer, it stops instead.
 
-        Returns for how many seconds this process has stood still since the last tick.
+        Returns for how many seconds this process did not run since the last tick.
         """
         began_s = self._monotonic_s()
         stood_still_s = max(began_s - self._ticked_at_s - MAX_TICK_S, 0.0)
@@ -53,7 +53,7 @@ class RedisClock:
         return stood_still_s
 
     def at_least(self, ran_s: float) -> None:
-        """Sets the clock forward to `ran_s` if it is behind that, for all instances. Raises StorageFailed."""
+        """Sets the clock forward to `ran_s`, unless it is later, for all instances. Raises StorageFailed."""
         self._set(self._read_s(ran_s))
 
     def _set(self, ran_s: float) -> None:

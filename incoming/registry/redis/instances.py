@@ -1,7 +1,7 @@
 """The processes of a service, and which of them live.
 
 An instance sends a heartbeat every few seconds. It lives for `LIFE_S` of the service's clock after each one.
-That clock stands still while no instance reaches Redis, so no instance dies in an outage of Redis. After a
+That clock stops while no instance reaches Redis, so no instance dies in an outage of Redis. After a
 kill of one instance, the others know of it within `LIFE_S`.
 """
 

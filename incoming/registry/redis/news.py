@@ -25,7 +25,7 @@ from incoming.runtime.redis_connection import CALL_LIMIT_S, RedisConnection, Sub
 log = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 10_000
-"""More news than this are not kept for a Redis that is away: the oldest are lost."""
+"""How many messages wait while Redis does not answer. When there are more, the oldest are lost."""
 AT_A_TIME: Final = 100
 RETRY_S: Final = 0.5
 READ_WAIT_S: Final = 1.0
@@ -110,7 +110,7 @@ class RedisNews:
         self._is_published.set()
 
     def _publish_some(self) -> bool:
-        """Publishes the oldest news. Returns False, and keeps them, if Redis is away."""
+        """Publishes the oldest news. Returns False, and keeps them, if Redis does not answer."""
         batch = list(itertools.islice(self._waiting, AT_A_TIME))
         try:
             self._connection.read_all([("PUBLISH", scripts.NEWS, message) for message in batch])

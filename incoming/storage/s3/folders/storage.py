@@ -121,8 +121,8 @@ class S3FolderStorage:
         at = max(start, manifest.head_bytes)
         while at < end:
             index = manifest.index_at(at)
-            begin, behind = manifest.range_of(index)
-            to = min(end, behind)
+            begin, after = manifest.range_of(index)
+            to = min(end, after)
             if index in left_out:
                 self._give_zeros(to - at, take)
             else:

@@ -494,10 +494,10 @@ class S3FolderWriter(StreamWriter):
         self._rewind()
         with self._metadata_lock:
             upload_id = self._state.uploads.get(index, "")
-            before, behind = self._cut_state(first - 1), self._pieces[last:]
+            before, after = self._cut_state(first - 1), self._pieces[last:]
             zeros = _zeros(plan, range(first, last + 1), before.crc32c)
             crc = zeros[-1].after_crc32c
-            zeros += [replace(one, after_crc32c=crc) for one in behind]  # of empty files
+            zeros += [replace(one, after_crc32c=crc) for one in after]  # of empty files
             state = replace(
                 before,
                 count=before.count + len(zeros),

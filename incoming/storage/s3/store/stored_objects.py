@@ -23,7 +23,7 @@ _REFUSED: Final = frozenset((400, 409, 412, 501))
 
 
 class StoredObjects:
-    """Each call is repeated for as long as the store is away. Methods raise StorageFailed."""
+    """Each call is repeated while the store does not answer. Methods raise StorageFailed."""
 
     def __init__(self, client: S3Client, retries: Retries) -> None:
         self._client = client
