@@ -1,5 +1,5 @@
 """The composition root: builds the service of one process. `service` has the order in which that happens.
 
-`directory` is a storage directory that this process owns. `tickets` chooses where tickets are kept, `files`
-where the bytes of uploads are kept.
+`stores` opens what keeps tickets (`tickets`, `redis_tickets`) and files (`files`, `s3_files`). `storage_note`
+remembers which files belong to which tickets. `directory` is a storage directory that this process owns.
 """

@@ -91,7 +91,7 @@ class FolderDisk:
     _cache: OrderedDict[str, _Cached] = field(default_factory=OrderedDict)
     _lock: contextlib.AbstractContextManager[bool] = field(default_factory=thread_lock)
 
-    def place(self, ticket_id: str) -> Path:
+    def upload_folder(self, ticket_id: str) -> Path:
         """Returns the folder of an upload: the uploaded folder is in it, and the files of the server."""
         return self.directory.file(ticket_id).parent
 
@@ -105,7 +105,7 @@ class FolderDisk:
     def known(self, ticket_id: str) -> Known | None:
         """Returns what is known of a folder; None if there is nothing."""
         try:
-            with folder(self.place(ticket_id)) as folder_fd:
+            with folder(self.upload_folder(ticket_id)) as folder_fd:
                 return self._known(ticket_id, folder_fd)
         except GONE:
             self.directory.check_not_replaced()
@@ -143,7 +143,7 @@ class FolderDisk:
         if cached and cached.known.layout:
             with (
                 contextlib.suppress(*GONE),
-                folder(self.place(ticket_id)) as folder_fd,
+                folder(self.upload_folder(ticket_id)) as folder_fd,
                 _opened(head_name(ticket_id), folder_fd) as head_fd,
             ):
                 if _identity(head_fd) == cached.identity[0]:
@@ -174,7 +174,7 @@ class FolderDisk:
     @contextlib.contextmanager
     def tree(self, ticket_id: str) -> Iterator[FolderTree]:
         """Yields the tree of a folder. Raises FileNotFoundError if it is gone."""
-        with folder(self.place(ticket_id)) as folder_fd:
+        with folder(self.upload_folder(ticket_id)) as folder_fd:
             fd = os.open(ticket_id, os.O_RDONLY | os.O_DIRECTORY | NO_FOLLOW, dir_fd=folder_fd)
         tree = FolderTree(fd)
         try:
@@ -207,7 +207,7 @@ class FolderDisk:
 
     def has_list(self, ticket_id: str) -> bool:
         """Returns whether the list for the app is there: the folder has arrived."""
-        return (self.place(ticket_id) / list_name(ticket_id)).exists()
+        return (self.upload_folder(ticket_id) / list_name(ticket_id)).exists()
 
     def delete_side_files(self, ticket_id: str, folder_fd: int, except_list: bool = False) -> None:
         """Deletes the files next to an uploaded folder. Call `deletion.start` next."""

@@ -73,7 +73,7 @@ class FolderFiles:
         disk, ticket_id = self.disk, self.ticket_id
         disk.directory.owner.check()
         disk.directory.check_not_replaced()
-        place = disk.place(ticket_id)
+        place = disk.upload_folder(ticket_id)
         with contextlib.suppress(FileExistsError):
             os.mkdir(place, 0o700)  # noqa: PTH102 - by `os`, like all calls here
         self.folder_fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | NO_FOLLOW)

@@ -42,7 +42,7 @@ class LocalFolderOwnership:
             self._runtime.in_pool(self._give_to, ticket_id, owner_uid)
 
     def _give_to(self, ticket_id: str, owner_uid: int) -> None:
-        with folder(self._disk.place(ticket_id)) as folder_fd:
+        with folder(self._disk.upload_folder(ticket_id)) as folder_fd:
             syncs_each = self._disk.syncs and not self._at_once()
             self._give_tree(ticket_id, folder_fd, owner_uid, syncs_each)
             if self._disk.has_list(ticket_id):

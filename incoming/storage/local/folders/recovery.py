@@ -36,7 +36,7 @@ class LocalFolderRecovery:
                 files.close()
 
     def _discard_of_head(self, ticket_id: str) -> None:
-        with folder(self._disk.place(ticket_id)) as folder_fd:
+        with folder(self._disk.upload_folder(ticket_id)) as folder_fd:
             try:
                 fd = os.open(head_name(ticket_id), os.O_RDWR | NO_FOLLOW, dir_fd=folder_fd)
             except GONE:

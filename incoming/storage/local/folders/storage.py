@@ -142,7 +142,7 @@ class LocalFolders:
         missing = [manifest.entries[index] for index in known.log.left_out]
         return FolderArrival(
             manifest.files - len(missing),
-            str(self._disk.place(ticket_id) / list_name(ticket_id)),
+            str(self._disk.upload_folder(ticket_id) / list_name(ticket_id)),
             manifest.length_bytes - manifest.head_bytes - sum(entry.size_bytes for entry in missing),
             len(missing),
         )
@@ -175,7 +175,7 @@ class LocalFolders:
         buffer = _Buffer(min(READ_BYTES, max(end - start, 1)), take)
         head_end = min(end, known.head_bytes)
         if start < head_end:
-            with folder(self._disk.place(ticket_id)) as folder_fd:
+            with folder(self._disk.upload_folder(ticket_id)) as folder_fd:
                 fd = os.open(head_name(ticket_id), os.O_RDONLY | NO_FOLLOW, dir_fd=folder_fd)
             with closing(fd):
                 buffer.read(fd, start, head_end)
@@ -211,7 +211,7 @@ class LocalFolders:
     def _is_taken(self, ticket_id: str) -> bool:
         self._disk.directory.check_not_replaced()
         try:
-            with folder(self._disk.place(ticket_id)) as folder_fd:
+            with folder(self._disk.upload_folder(ticket_id)) as folder_fd:
                 return not is_folder(ticket_id, folder_fd)
         except GONE:
             return True
@@ -238,10 +238,10 @@ class LocalFolders:
         self._disk.directory.owner.check()
         is_taken = self._is_taken(ticket_id)
         with contextlib.suppress(*GONE):
-            with folder(self._disk.place(ticket_id)) as folder_fd:
+            with folder(self._disk.upload_folder(ticket_id)) as folder_fd:
                 self._disk.delete_side_files(ticket_id, folder_fd, except_list=not is_taken)
             with contextlib.suppress(OSError):  # something is in it
-                self._disk.place(ticket_id).rmdir()
+                self._disk.upload_folder(ticket_id).rmdir()
 
 
 class _Piece(NamedTuple):
