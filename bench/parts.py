@@ -139,7 +139,7 @@ def _speaker(name: str) -> str:
 
 def _idle(figures: Mapping[str, Any]) -> str:
     crowds, starts = figures["connections"], figures["tickets"]["starts"]
-    titles = ["connections", "KiB each", "kernel KiB each", "idle CPU", "connected in", "an upload beside"]
+    titles = ["connections", "KiB each", "kernel KiB each", "idle CPU", "connected in", "an upload meanwhile"]
     cells = [
         [
             f"{row['count']:,}",

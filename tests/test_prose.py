@@ -18,7 +18,9 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(RO
 OLD_PHRASES: Final = re.compile(
     r"\b(?:(?:goes|go|going|went|gone) on\b(?! a\b)|whoever|whosoever"
     r"|(?:that|what|which) is none|is no (?:integer|number|string|text)"
-    r"|stands in your app's way|takes up (?:an?|the|\d+)|comes by itself|as ever)\b",
+    r"|stands in your app's way|takes up (?:an?|the|\d+)|comes by itself|as ever|beside|anew"
+    r"|behind (?:its first|the (?:end|last|file|entry))|(?:in front of|behind) the (?:lost|first|mark)"
+    r"|so (?:many|much) bytes|also (?:if|when)|the same, but)\b",
     re.IGNORECASE,
 )
 UNKNOWN_DOCUMENTS: Final = re.compile(r"\b(?:CONTRACT|DESIGN)(?: \d|\.md)|\b(?:CONTRACT|DESIGN)'s\b")
@@ -61,7 +63,10 @@ def test_no_page_has_a_phrase_that_was_replaced(page: Path) -> None:
 
 @pytest.mark.parametrize(
     "phrase",
-    ["it goes on by itself", "Whoever has a ticket", "a head that is none", "an id that is no string"],
+    [
+        *("it goes on by itself", "Whoever has a ticket", "a head that is none", "an id that is no string"),
+        *("a copy beside it", "after so many bytes", "it resumes behind the last byte", "made anew"),
+    ],
 )
 def test_the_check_finds_each_phrase_that_was_replaced(phrase: str) -> None:
     assert OLD_PHRASES.search(phrase)
