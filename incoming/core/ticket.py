@@ -190,10 +190,10 @@ class Ticket:
     The bytes of a folder are the list of its files, and then their contents: see `core.folder_manifest`.
     """
     to_delete: bool = False
-    """Whether the upload has ended, and what its storage has of it is still to be deleted.
+    """Whether the upload has ended, and its storage still has files that the server has to delete.
 
-    That is only what is the server's to delete. Any process that finds such an upload does it. An end sets
-    this where a start does not find such files by itself: see `Storage.inventory`.
+    Any process that finds such an upload deletes them. An end sets this where a start does not find such
+    files by itself: see `Storage.inventory`.
     """
     left_out: tuple[int, ...] = ()
     """The numbers of the files that are left out of a folder that has arrived; none if there are too many.
@@ -257,7 +257,7 @@ class Ticket:
 
     @property
     def hashes(self) -> tuple[str, ...]:
-        """The names of the hashes of the whole file that somebody wants.
+        """The names of the wanted hashes of the whole file.
 
         An app that wants the SHA-256 of a folder gets that of each file, which the storage computes.
         """
@@ -497,7 +497,7 @@ def _with_outcome(ticket: Ticket, event: Event) -> Ticket:
 
 
 def _with_nothing_stored(ticket: Ticket, to_delete: bool) -> Ticket:
-    """Returns the ticket of an upload that was called off, of which the app has not heard yet."""
+    """Returns the ticket of an upload that was called off. Its app does not know that yet."""
     nothing = {"checkpoints": (), "checked_bytes": None, "parts": None}
     return _quickly_replaced(ticket, **nothing, deliveries=0, to_delete=to_delete)
 

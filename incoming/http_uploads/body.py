@@ -34,7 +34,7 @@ FILL_TIME_S: Final = 0.5
 SLICE_BYTES: Final = 1024 * 1024
 """How much is read at a time. It takes less than half a millisecond; half of it costs a tenth more time."""
 STREAM_BYTES: Final = 64 * 1024
-"""How much is asked for at a time where only the server's stream can be read. So much may be lost."""
+"""How much is read at a time where only the server's stream can be read: at most that may be lost."""
 UPLOAD_RESUMPTION: Final = 104
 _REASONS: Final = {
     HTTPStatus.CONTINUE: "Continue",

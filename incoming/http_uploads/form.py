@@ -26,7 +26,7 @@ from incoming.protocol.multipart_form import MAX_OTHER_BYTES, FormReader
 
 
 class WholeForm:
-    """See transfer.BodyCheck. A form has no checksum, and its file is stored as a whole or not at all."""
+    """See transfer.BodyCheck. A form has no checksum. Its file is stored completely or not at all."""
 
     is_fast = True
 

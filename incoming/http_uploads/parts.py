@@ -108,7 +108,7 @@ class Concatenation:
             return Answer(204).add(Header.OFFSET, transfer.offset_bytes)
 
     def _append_nothing(self, request: UploadRequest, length_bytes: int, append: tus.Append) -> Answer:
-        """Answers a request for a complete part, which disturbs nobody who makes the file of it."""
+        """Answers a request for a complete part, without a claim: the file may be being made of it."""
         if append.offset_bytes != length_bytes:
             raise OffsetMismatch(length_bytes, append.offset_bytes)
         if append.length_bytes not in (None, length_bytes):

@@ -37,7 +37,7 @@ _DROPPED: Final = memoryview(mmap.mmap(-1, QUANTUM_BYTES))
 
 
 class BodyBroken(Exception):
-    """The rest of the body will not come, or can't be read. `error` is what its client is answered."""
+    """The rest of the body will not come, or can't be read. `error`: the answer to its client."""
 
     def __init__(self, error: IncomingError) -> None:
         super().__init__(str(error))

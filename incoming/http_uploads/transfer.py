@@ -353,7 +353,7 @@ class Transfer:
             raise errors.LengthMismatch(self.ticket.expected_file, length_bytes)
 
     def prove(self) -> None:
-        """The client has the same file, as far as its protocol can show that: what it said of it counts.
+        """Lets what a client has said of its file count. It has proved that, as far as its protocol can.
 
         One that shows checksums of its file does that with `compare`. Raises as `Uploads.prove`.
         """

@@ -126,7 +126,7 @@ class Transfers:
             signal.set()
 
     def look(self, ticket_id: str) -> Progress:
-        """Returns how far an upload has come, and disturbs nobody. Raises UnknownTicket, StorageFailed."""
+        """Returns how far an upload has come. It claims nothing. Raises UnknownTicket, StorageFailed."""
         return self.uploads.look(ticket_id)
 
     def visible_offset_bytes(self, ticket_id: str, progress: Progress) -> int:
@@ -153,7 +153,7 @@ class Transfers:
     def watch(self, ticket_id: str, wait_s: float) -> Progress:
         """Returns how far an upload has come, as soon as there is something new or `wait_s` are over.
 
-        That is another state, or another reason why the app has not answered. Disturbs nobody.
+        That is another state, or another reason why the app has not answered. It claims nothing.
 
         Raises UnknownTicket, StorageFailed.
         """

@@ -272,7 +272,7 @@ class Admission:
         raise StorageFull(missing_bytes, max(self._room_bytes(space, ticket), 0))
 
     def _room_bytes(self, space: FreeSpace, ticket: Ticket) -> int:
-        """Returns the free space that nobody else keeps; below 0 if others keep more than is free."""
+        """Returns the free space that is not reserved for others; below 0 if more is reserved than free."""
         others_bytes = self.budget_of(ticket).reserved_bytes(self._clock.now_s(), except_for=ticket.id)
         return space.free_bytes() - self._settings.min_free_mib * MIB - others_bytes
 

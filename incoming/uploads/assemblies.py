@@ -143,7 +143,7 @@ class Assemblies:
             assembling.is_over.set()
 
     def make(self, ticket_id: str) -> Ticket | None:
-        """Makes the file of the parts, which nobody holds. Returns the ticket with its file.
+        """Makes the file of the parts, which no claim holds. Returns the ticket with its file.
 
         Returns None if there is none: a part is not complete, or the upload was called off. Raises
         UnknownTicket, StorageFull, StorageFailed.
@@ -192,7 +192,7 @@ class Assemblies:
                 storage.clean_up(ticket.id)
 
     def after(self, ticket_id: str, act: Callable[[], None]) -> None:
-        """Calls `act` when nobody makes the file of this upload: now, or later in the background."""
+        """Calls `act` while the file of this upload is not being made: now, or later in the background."""
         if ticket_id in self._making:
             self._runtime.spawn(self._with_lock, ticket_id, act)
         else:

@@ -1,4 +1,4 @@
-"""Calls uploads off, whoever wants it, and discards what can't become the file.
+"""Calls uploads off, and discards what can't become the file.
 
 The journal has the end before the client hears of it, and before anything is deleted.
 """

@@ -339,7 +339,7 @@ class Claims:
             self._runtime.spawn(claim.listener, Interrupted(Stopping()))
 
     def mark_ended(self, claim: ClaimedUpload) -> None:
-        """Marks a claim that is released as lost: what its client still asks for is refused."""
+        """Marks a released claim as lost, so that later requests of its client are refused."""
         claim.lost = claim.lost or (Stopping() if self.stopping else TakenOver())
 
     def end_all(self, news: Ending) -> None:

@@ -45,9 +45,9 @@ class Deletion:
         self._slots = context.runtime.semaphore(AT_A_TIME)
         self._under_way: set[str] = set()
         self._lost: set[str] = set()
-        """Those of which this process may have stored something too late."""
+        """The uploads of which this process may have stored something after their end."""
         self._failed: set[str] = set()
-        """Those of which the log has told, since the last success."""
+        """The uploads whose failed deletion the log has since the last success."""
 
     def is_noted(self, ticket: Ticket) -> bool:
         """Returns whether the end of this upload has to note that its files are to be deleted."""
@@ -60,7 +60,7 @@ class Deletion:
     def after_end(self, ticket: Ticket, was_in_use: bool = False) -> None:
         """Deletes what is left of an upload that has just ended, or begins to do so. Raises nothing.
 
-        `was_in_use`: any process may have been sending bytes of it at that moment.
+        `was_in_use`: a process may have been storing bytes of it when it ended.
         """
         if ticket.to_delete:
             self.start(ticket.id, QUIET_AFTER_S if was_in_use else 0.0)

@@ -47,7 +47,7 @@ class FileProof:
     def ranges_to_compare(
         self, ticket: Ticket, last_modified_ms: int, right_bytes: int, stored_bytes: int
     ) -> Ranges:
-        """Returns what its client has to prove: that it has the same file, and what may be lost of it."""
+        """Returns what a client has to prove: samples of the right bytes, and all bytes that may be lost."""
         same_file = self.integrity.ranges_to_compare(ticket, right_bytes, last_modified_ms)
         return same_file + split_range(right_bytes, stored_bytes)
 

@@ -31,7 +31,7 @@ MAX_SWEEP_INTERVAL_S: Final = 30.0
 RETRY_AFTER_S: Final = 60.0
 """After this time an upload that could not be completed is tried again. Each try reads its whole file."""
 CHECKPOINT_INTERVAL_S: Final = 5.0
-"""After a power cut, clients repeat at most what they had sent in this time."""
+"""After a power cut, clients send again at most what they had sent in this time."""
 CHECKPOINTS_PER_S: Final = 50.0
 """The limit for all uploads together. A checkpoint costs about 0.2 ms."""
 SHARES_INTERVAL_S: Final = 3.0
@@ -275,8 +275,8 @@ Act = Callable[[Uploads, Ticket], None]
 def _look_at(uploads: Uploads, ticket: Ticket) -> bool:
     """Does what is due for one ticket. Returns whether there was anything to do.
 
-    Much may have happened since the sweep began. So the decision is made again once the upload's lock is
-    held, about the ticket as it is then.
+    Much may have changed since the sweep began. So this decides again, about the current ticket, once it
+    holds the upload's lock.
     """
     if _due_act(uploads, ticket) is None:
         return False

@@ -167,7 +167,7 @@ class Integrity:
         """Adds a chunk to the digest. The caller has acquired `lock`, and this unlocks it."""
         try:
             if file.digest.position_bytes != at:
-                return  # bytes in front of it are missing, and have to be read from the file
+                return  # bytes before it are missing, and have to be read from the file
             if len(added[0]) > SHORT_BYTES:
                 self._runtime.in_pool(file.digest.add, *added)
             else:

@@ -46,7 +46,7 @@ class LeftOutFiles:
         bytes that its client has sent are stored.
 
         A client that has still to prove that it has the same folder may leave out only a file that is stored
-        in part: it can't read the file any more, so it could never prove it. This becomes final once the
+        in part. It can't read the file any more, so it could never prove it. This becomes final once the
         client has proved the other bytes. If the proof fails, or the client goes before, it is taken back: a
         client with another folder leaves out nothing.
 

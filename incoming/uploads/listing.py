@@ -53,9 +53,9 @@ class Search:
         return bool(self._words)
 
     def finds(self, ticket: Ticket) -> bool:
-        """Returns whether it does. Of an id, a word has to be the beginning: what lists show, or more.
+        """Returns whether a ticket has all words. An id has a word if it begins with it.
 
-        Only what lists show is compared. Else a search could find out the rest of an id, which is a secret.
+        Only the part of an id that lists show is compared: a search must not find out the rest, a secret.
         """
         fields = (ticket.name, ticket.app, ticket.state, ticket.storage, ticket.dest_type, ticket.reason)
         text = "\n".join((*fields, self._more(ticket))).casefold()

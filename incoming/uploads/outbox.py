@@ -81,7 +81,7 @@ class Outbox:
         )
         context.news.listen_to_others(self._hear_others)
         self._put_off: set[str] = set()
-        """Those that have failed here, and are started again later."""
+        """The uploads whose calls have failed here, and are started again later."""
         self._stopped = False
 
     def start(self, ticket_id: str) -> None:
@@ -101,14 +101,16 @@ class Outbox:
         self._stopped = True
 
     def finish(self, ticket: Ticket) -> None:
-        """The app has the file: remember it, tell the client, and remove what is ours to remove."""
+        """Notes that the app has the file, tells the client, and deletes what is ours to delete."""
         finished = self._registry.change(ticket.id, Confirm(self._deletion.is_noted(ticket)))
         log.info("upload %(ticket)s: finished", finished.for_log())
         self._tell(ticket.id, HandedOver(finished.crc32c or 0))
         self._deletion.after_end(finished)
 
     def lapse(self, ticket: Ticket) -> None:
-        """The app said "wait" and nothing came: it has the file, or is asked again, or that was it.
+        """Acts when an app has said "wait" and has not called `finish_upload` in time.
+
+        It finishes the upload if the app has moved the file. Otherwise it asks again, or lets it fail.
 
         Raises IllegalTransition when the ticket has changed.
         """
@@ -319,7 +321,7 @@ class Outbox:
         return self._app_may_take(ticket) and self._is_gone(ticket)
 
     def _app_may_take(self, ticket: Ticket) -> bool:
-        """Returns whether it is the app that has moved the file, if it is gone."""
+        """Returns whether a missing file may have been moved by its app."""
         return not ticket.remove_file_when_finished and ticket.id not in self._unsynced
 
     def _is_gone(self, ticket: Ticket) -> bool:
@@ -327,7 +329,7 @@ class Outbox:
         return pickup is not None and pickup.is_taken(ticket.id)
 
     def _fails_as_spoilt(self, ticket: Ticket) -> bool:
-        """Ends a handover whose file lost bytes in a power cut. One that is gone the app may have moved."""
+        """Ends a handover whose file lost bytes in a power cut. Its app may have moved a missing one."""
         if ticket.state is not State.HANDING_OVER or not self._unsynced.is_damaged(ticket):
             return False
         with contextlib.suppress(IllegalTransition):  # finish_upload may have come meanwhile
@@ -335,9 +337,9 @@ class Outbox:
         return True
 
     def _ends_as_gone(self, ticket: Ticket) -> bool:
-        """Ends a handover of a folder that is gone with its list: there is nothing left to tell the app.
+        """Ends the handover of a folder that is missing with its list: there is nothing to tell the app.
 
-        An app that was called may have moved all of it away. `ticket` is as it was before this call.
+        An app that was called before may have moved all of it. `ticket` is as it was before this call.
         """
         if ticket.state is not State.HANDING_OVER or not ticket.is_folder or not self._is_gone(ticket):
             return False

@@ -31,7 +31,7 @@ class PartAdmission(Admission):
         self._claims = claims
 
     def let_new_part_in(self, upload: Ticket, source: str) -> None:
-        """Keeps room for a new part, which has no byte yet. Raises as `let_in`, and UploadTooLarge."""
+        """Reserves space for a new part, which has no byte yet. Raises as `let_in`, and UploadTooLarge."""
         length_bytes = upload.length_bytes
         limit_bytes = self.limit_bytes(upload)
         if (length_bytes or 0) > limit_bytes:
@@ -41,9 +41,9 @@ class PartAdmission(Admission):
         )
 
     def let_copy_in(self, ticket: Ticket, size_bytes: int) -> Callable[[int], None]:
-        """Keeps room for a copy of all parts. Raises StorageFull.
+        """Reserves space for a copy of all parts. Raises StorageFull.
 
-        Returns a function that is told how much of it is not free space any more.
+        Returns a function to call with the number of bytes that are no longer free space.
         """
         copy_id = f"{ticket.id}/{COPY}"
         self._make_room(ticket, size_bytes)
@@ -52,7 +52,7 @@ class PartAdmission(Admission):
         return lambda accounted_bytes: budget.resize(copy_id, size_bytes - accounted_bytes)
 
     def release_copy(self, ticket_id: str) -> None:
-        """Keeps no room for a copy any more."""
+        """Ends the reservation for a copy."""
         self.budgets.release(f"{ticket_id}/{COPY}")
 
     def limit_bytes(self, ticket: Ticket) -> int:

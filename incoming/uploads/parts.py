@@ -309,7 +309,7 @@ class PartUploads:
         return True
 
     def _let_go(self, ticket_id: str, claim: ClaimedUpload, live: LiveUpload) -> None:
-        """Ends a claim, and pauses an upload of which no part is held any more."""
+        """Ends a claim, and pauses the upload if no part of it is held any more."""
         self.claims.mark_ended(claim)
         self.claims.hand_to(live, None)
         self._close(claim.ticket, live)
@@ -392,20 +392,20 @@ class PartUploads:
         return sum(self.admission.sizes(ticket, parts.listed or parts.present))
 
     def reserve_remaining(self, ticket: Ticket) -> None:
-        """Keeps room for the rest of all parts, after a start. Raises StorageFailed."""
+        """Reserves space for the missing bytes of all parts, after a start. Raises StorageFailed."""
         for part in (ticket.parts or NO_PARTS).present:
             self.admission.reserve_remaining(ticket.of_part(part.number), may_begin=True)
 
     def are_complete(self, ticket: Ticket) -> bool:
-        """Returns whether all parts are complete of which the file is made. Raises StorageFailed."""
+        """Returns whether all parts that make the file are complete. Raises StorageFailed."""
         listed = (ticket.parts or NO_PARTS).listed
         lengths = tuple(part.length_bytes for part in listed)
         return bool(listed) and None not in lengths and self.admission.sizes(ticket, listed) == lengths
 
     def end_claims(self, ticket_id: str) -> None:
-        """Ends all claims of parts: those of which the file is made are complete, and no other one counts.
+        """Ends all claims of parts. The parts that make the file are complete, and no other one counts.
 
-        The client of a complete part hears nothing: it may still be waiting for the answer to its last bytes.
+        The client of a complete part hears nothing. It may still be waiting for the answer to its last bytes.
         """
         with self.claims.lock(ticket_id):
             for one in part_ids(self._registry.get(ticket_id)):

@@ -45,7 +45,7 @@ class PausedUploads:
     outbox: Outbox
 
     def pause(self, ticket: Ticket, live: LiveUpload, token: str) -> Ticket:
-        """Closes the file of an upload whose claim has ended. Returns the ticket as it is then."""
+        """Closes the file of an upload whose claim has ended. Returns the ticket after that."""
         may_be_whole = live.writer is None or live.writer.taken_bytes == ticket.length_bytes
         if live.writer:
             self.files.close(ticket, live)
@@ -59,7 +59,7 @@ class PausedUploads:
         return released
 
     def _seems_whole(self, ticket: Ticket) -> bool:
-        """Returns whether an upload has all its bytes, or that can't be found out now."""
+        """Returns whether an upload has all its bytes; True also if that can't be found out now."""
         try:
             return not ticket.is_in_parts and self._has_all(ticket)
         except StorageFailed:
@@ -76,21 +76,21 @@ class PausedUploads:
             return self.pause(ticket, live, ticket.token)
 
     def reserve_remaining(self, ticket: Ticket) -> None:
-        """Keeps room for the rest of a paused upload, after a start. Raises StorageFailed."""
+        """Reserves space for the missing bytes of a paused upload, after a start. Raises StorageFailed."""
         if ticket.is_in_parts:
             self.parts.reserve_remaining(ticket)
         else:
             self.admission.reserve_remaining(ticket, may_begin=True)
 
     def is_complete(self, ticket: Ticket) -> bool:
-        """Returns whether a paused upload has all its bytes, and no word of its client is needed any more.
+        """Returns whether a paused upload has all its bytes, and needs nothing more from its client.
 
-        One that needs a proof does, and an empty one too. Raises StorageFailed.
+        One that needs a proof does, and so does an empty one. Raises StorageFailed.
         """
         return ticket.state is State.PAUSED and self._has_all(ticket)
 
     def found_incomplete(self, ticket: Ticket) -> None:
-        """A paused upload lacks bytes. Does nothing unless it was taken for whole. Raises StorageFailed."""
+        """Notes that a paused upload lacks bytes, if it was taken for whole. Raises StorageFailed."""
         if ticket.is_whole:
             self.context.registry.change(ticket.id, FoundIncomplete(), seen=ticket)
 

@@ -1,8 +1,11 @@
 """The service: issue, claim, look, write, complete, finish, cancel, retry, expire.
 
-Routes and transports call it, and it imports none of them. A kill at any point loses nothing: bytes are
-acknowledged once they are in the file. The registry has each state before any client or app is told, and
-before anything is deleted. `housekeeping.recover` repeats what may not have been done.
+Routes and transports call it, and it imports none of them. Most tasks have a module of their own, such as
+`claiming` and `completion`. `Uploads` composes them.
+
+A kill at any point loses nothing: bytes are acknowledged once they are in the file. The registry has each
+state before any client or app is told, and before anything is deleted. `housekeeping.recover` repeats what a
+kill may have prevented.
 """
 
 from __future__ import annotations
@@ -398,7 +401,7 @@ class Uploads:
         self._completion.complete(claim, crc)
 
     def cancel_in_parts(self, ticket_id: str, reason: str) -> None:
-        """The user cancels an upload that comes in parts, of which nobody has a claim as a whole.
+        """The user cancels an upload that comes in parts, which no claim holds as a whole.
 
         Raises UnknownTicket, WrongState once the parts have become the file.
         """

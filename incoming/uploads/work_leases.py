@@ -40,7 +40,7 @@ class WorkLeases:
         return True
 
     def release(self, ticket_id: str) -> None:
-        """The work is over, or somebody else may do it. Raises nothing."""
+        """Ends the lease: the work is done, or another process may do it. Raises nothing."""
         self._held.discard(ticket_id)
         with contextlib.suppress(StorageFailed):
             self._leases.release(self._name(ticket_id), self._token)

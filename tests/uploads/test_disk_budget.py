@@ -180,7 +180,7 @@ def test_what_a_source_holds_is_the_sum_of_its_own_uploads() -> None:
     assert budget.reserved_by("x", 0.0, except_for="a") == 5
     budget.reserve("a", 2, 1.0, begun=True)  # it has come further
     assert budget.reserved_by("x", 1.0) == 7
-    budget.assign_source("a", "y")  # and goes on from elsewhere
+    budget.assign_source("a", "y")  # and resumes from elsewhere
     assert (budget.reserved_by("x", 1.0), budget.reserved_by("y", 1.0)) == (5, 3)
     budget.release("b")
     assert budget.reserved_by("x", 1.0) == 0
