@@ -52,22 +52,22 @@ class FileSource:
         except OSError as exc:
             raise FileUnreadable(f"{self.path} can't be read: {exc.strerror}.") from exc
 
-    def read_into(self, place: memoryview, offset_bytes: int) -> None:
+    def read_into(self, buffer: memoryview, offset_bytes: int) -> None:
         """See Source."""
-        end_bytes = offset_bytes + len(place)
+        end_bytes = offset_bytes + len(buffer)
         try:
-            while place:
-                read_bytes = os.preadv(self._fd, [place], offset_bytes)
+            while buffer:
+                read_bytes = os.preadv(self._fd, [buffer], offset_bytes)
                 if not read_bytes:
                     break
-                place, offset_bytes = place[read_bytes:], offset_bytes + read_bytes
+                buffer, offset_bytes = buffer[read_bytes:], offset_bytes + read_bytes
             if end_bytes == self._size_bytes:
                 self.check()
             else:
                 self._check_unchanged()
         except OSError as exc:
             raise FileUnreadable(f"{self.path} can't be read at the moment: {exc.strerror}.") from exc
-        if place:
+        if buffer:
             raise FileChanged(f"{self._reports}, but it ends after {offset_bytes:,}.")
 
     def leave_out(self, entries: frozenset[int]) -> None:

@@ -23,7 +23,7 @@ AHEAD_BYTES: Final = 10 * 1024 * 1024
 """How far ahead of the stream small files are read: more than two of the largest chunks."""
 AHEAD_ENTRIES: Final = 8192
 READERS: Final = 2
-"""The stream is read for chunks at one place, and for the checksum of what was sent earlier at another."""
+"""The stream is read for chunks at one offset, and for the checksum of what was sent earlier at another."""
 
 
 class FolderSource:
@@ -83,15 +83,15 @@ class FolderSource:
         """Returns whether the bytes of an entry read as zeros."""
         return entry in self._left_out
 
-    def read_into(self, place: memoryview, offset_bytes: int) -> None:
+    def read_into(self, buffer: memoryview, offset_bytes: int) -> None:
         """See Source."""
-        size_bytes = len(place)
+        size_bytes = len(buffer)
         if offset_bytes < len(self._head):
             part = self._head[offset_bytes : offset_bytes + size_bytes]
-            place[: len(part)] = part
-            place, offset_bytes = place[len(part) :], offset_bytes + len(part)
-        if place:
-            self._reader(offset_bytes).read_into(place, offset_bytes)
+            buffer[: len(part)] = part
+            buffer, offset_bytes = buffer[len(part) :], offset_bytes + len(part)
+        if buffer:
+            self._reader(offset_bytes).read_into(buffer, offset_bytes)
 
     def _reader(self, offset_bytes: int) -> _Reader:
         """Returns the reader that is at this offset, or else the one that was used longest ago."""
@@ -148,7 +148,7 @@ def _identity(found: os.stat_result) -> int:
 
 
 class _Reader:
-    """Reads the stream from one place on."""
+    """Reads the stream from one offset on."""
 
     def __init__(self, source: FolderSource, ahead: ReadAhead) -> None:
         self._source, self._manifest, self._ahead = source, source.manifest, ahead
@@ -174,8 +174,8 @@ class _Reader:
         while self._batches:
             self._ahead.take_back(self._batches.popleft())
 
-    def read_into(self, place: memoryview, offset_bytes: int) -> None:
-        """Fills `place` with the stream's bytes from the offset on. Raises FileChanged, FileUnreadable."""
+    def read_into(self, buffer: memoryview, offset_bytes: int) -> None:
+        """Fills `buffer` with the stream's bytes from the offset on. Raises FileChanged, FileUnreadable."""
         index = self._manifest.index_at(offset_bytes)
         while self._batches and self._batches[0].end <= offset_bytes:
             self._ahead.take_back(self._batches.popleft())
@@ -184,10 +184,10 @@ class _Reader:
         ):
             self.forget()
             self._unasked = index
-        while place:
+        while buffer:
             self._ask_ahead(index, offset_bytes)
-            size_bytes = self._read_some(index, place, offset_bytes)
-            place, offset_bytes = place[size_bytes:], offset_bytes + size_bytes
+            size_bytes = self._read_some(index, buffer, offset_bytes)
+            buffer, offset_bytes = buffer[size_bytes:], offset_bytes + size_bytes
             index = self._manifest.index_at(offset_bytes)
         self.offset_bytes = offset_bytes
 
@@ -207,31 +207,31 @@ class _Reader:
                 at = batch.after
         self._unasked = at
 
-    def _read_some(self, index: int, place: memoryview, offset_bytes: int) -> int:
+    def _read_some(self, index: int, buffer: memoryview, offset_bytes: int) -> int:
         """Reads from an entry, and from those that were read with it. Returns how many bytes."""
         start, end = self._manifest.range_of(index)
         if self._source.is_left_out(index):
-            size_bytes = min(end - offset_bytes, len(place))
-            place[:size_bytes] = bytes(size_bytes)
+            size_bytes = min(end - offset_bytes, len(buffer))
+            buffer[:size_bytes] = bytes(size_bytes)
         elif end - start > SMALL_BYTES:
-            size_bytes = min(end - offset_bytes, len(place))
-            self._read_large(index, place[:size_bytes], offset_bytes - start, end - start)
+            size_bytes = min(end - offset_bytes, len(buffer))
+            self._read_large(index, buffer[:size_bytes], offset_bytes - start, end - start)
         else:
             batch = next(one for one in self._batches if one.first <= index < one.after)
             batch.wait()
             if batch.failures:  # entry by entry: some may be left out
                 if index in batch.failures:
                     raise self._source.failure(index, batch.failures[index])
-                size_bytes = min(end - offset_bytes, len(place))
+                size_bytes = min(end - offset_bytes, len(buffer))
             else:
-                size_bytes = min(batch.end - offset_bytes, len(place))
+                size_bytes = min(batch.end - offset_bytes, len(buffer))
             at = offset_bytes - batch.start
-            place[:size_bytes] = memoryview(batch.content)[at : at + size_bytes]
+            buffer[:size_bytes] = memoryview(batch.content)[at : at + size_bytes]
         return size_bytes
 
     # --- large files -------------------------------------------------------------------------------
 
-    def _read_large(self, index: int, place: memoryview, at_bytes: int, size_bytes: int) -> None:
+    def _read_large(self, index: int, buffer: memoryview, at_bytes: int, size_bytes: int) -> None:
         """Reads from a large file, which stays open."""
         folder = self._source.folder
         try:
@@ -241,17 +241,17 @@ class _Reader:
                 self._large = index, fd
                 os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
             fd = self._large[1]
-            while place:
-                read_bytes = os.preadv(fd, [place], at_bytes)
+            while buffer:
+                read_bytes = os.preadv(fd, [buffer], at_bytes)
                 if not read_bytes:
                     break
-                place, at_bytes = place[read_bytes:], at_bytes + read_bytes
+                buffer, at_bytes = buffer[read_bytes:], at_bytes + read_bytes
             has_more = at_bytes == size_bytes and os.pread(fd, 1, at_bytes)
             now = os.fstat(fd)
         except OSError as exc:
             raise self._source.failure(index, exc) from exc
         is_same = (now.st_size, now.st_mtime_ns) == (size_bytes, folder.modified_ns[index])
-        if place or has_more or not is_same:
+        if buffer or has_more or not is_same:
             raise self._source.failure(index, None)
 
     def _close_large(self) -> None:

@@ -54,8 +54,8 @@ class Batch:
             if not size_bytes:
                 continue
             try:
-                place = content[at : at + size_bytes + 1]
-                if not _read(folder, index, size_bytes, place, roots[folder.root_of[index]]):
+                buffer = content[at : at + size_bytes + 1]
+                if not _read(folder, index, size_bytes, buffer, roots[folder.root_of[index]]):
                     self.failures[index] = None
             except OSError as exc:
                 self.failures[index] = exc
@@ -72,13 +72,13 @@ class Batch:
         self._done.release()
 
 
-def _read(folder: Folder, index: int, size_bytes: int, place: memoryview, files: FolderFiles) -> bool:
+def _read(folder: Folder, index: int, size_bytes: int, buffer: memoryview, files: FolderFiles) -> bool:
     """Reads a file. Returns whether it is as it was. Raises OSError."""
     fd = files.open(folder.places[index])
     try:
-        read_bytes = os.readv(fd, [place])
+        read_bytes = os.readv(fd, [buffer])
         while 0 < read_bytes < size_bytes:
-            more_bytes = os.readv(fd, [place[read_bytes:]])
+            more_bytes = os.readv(fd, [buffer[read_bytes:]])
             if not more_bytes:
                 break
             read_bytes += more_bytes

@@ -36,8 +36,8 @@ class Source(Protocol):
     def open(self) -> None:
         """Opens it, again if it is open: drives may come back. Raises FileUnreadable, FileChanged."""
 
-    def read_into(self, place: memoryview, offset_bytes: int) -> None:
-        """Fills `place` with the stream's bytes from the offset on. Raises FileChanged, FileUnreadable."""
+    def read_into(self, buffer: memoryview, offset_bytes: int) -> None:
+        """Fills `buffer` with the stream's bytes from the offset on. Raises FileChanged, FileUnreadable."""
 
     def leave_out(self, entries: frozenset[int]) -> None:
         """From now on, the bytes of these entries of the folder, and of no others, read as zeros."""
