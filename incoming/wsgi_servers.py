@@ -1,4 +1,4 @@
-"""Support for the WSGI servers of others: uWSGI and gunicorn.
+"""Support for other WSGI servers: uWSGI and gunicorn.
 
 The process has to be patched by gevent. Without Redis and S3, all tickets are in one process. If a manager
 would then run several, or copy this one after it has opened the storage, the start fails with an error that
@@ -67,7 +67,7 @@ def _stop_with(service: Service) -> None:
 
 
 def _before_their_handler(number: signal.Signals, service: Service) -> None:
-    """Stops the service before gunicorn's own handler, which waits for the requests of connected clients."""
+    """Stops the service before gunicorn's own handler runs, which waits for the requests of clients."""
     theirs = signal.getsignal(number)
 
     def handler(signal_number: int, frame: Any) -> None:

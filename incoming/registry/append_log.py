@@ -178,7 +178,7 @@ class AppendLog:
 
     @property
     def needs_compaction(self) -> bool:
-        """Whether the log has grown so much that it should be replaced by one with what counts."""
+        """Whether the log has grown so much that it should be replaced by one with the latest records."""
         return self._appender.end_bytes > self._compact_at_bytes
 
     @property
@@ -253,7 +253,7 @@ class AppendLog:
         yield rest
 
     def _read(self, fd: int, position: int, size_bytes: int) -> bytes:
-        """Returns bytes of the file; for an unreadable block some that are no record."""
+        """Returns bytes of the file; for an unreadable block, bytes that are no record."""
         try:
             return os.pread(fd, size_bytes, position)
         except OSError:
@@ -288,9 +288,9 @@ class AppendLog:
             raise
 
     def install(self, new_file: NewFile) -> None:
-        """Puts a file with all that counts in the place of the old one, which stays if that fails.
+        """Replaces the old file by a complete new one. If that fails, the old one stays.
 
-        The new file is synced before, whatever `fsync` says: a power cut must not take all that counts.
+        The new file is synced first, whatever `fsync` says: a power cut must not take all records.
         """
         first_bytes = new_file.appender.end_bytes
         new_file.sync()
@@ -307,7 +307,7 @@ class AppendLog:
             raise
 
     def postpone_compaction(self) -> None:
-        """Compaction has failed. It is needed again when the log has grown as much once more."""
+        """Compaction has failed. It is needed again when the log has grown by as much again."""
         self._compact_at_bytes = self._appender.end_bytes + COMPACT_AFTER_BYTES
 
     # --- appending -----------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """The journal: the tickets on the disk. It is written at each change of state, and survives a power cut.
 
 `DIRECTORY/log` is an append log with an entry for each change (`entries`), secrets included, so the directory
-has the mode 0700. Each start reads the log and replaces it by one with what counts. A kill leaves the old log
-or the new one. Damaged and missing records are reported, and a copy of the log is kept in `damaged/`. Tickets
-whose entries are intact are not affected.
+has the mode 0700. Each start reads the log and replaces it by one with the latest entries. A kill leaves the
+old log or the new one. Damaged and missing records are reported, and the old log is kept in `damaged/`.
+Tickets whose entries are intact are not affected.
 
 A process that stops cleanly appends a mark as the last record, and sets a flag in the clock file. With the
 blank block at the end of the log (`append_log`), that tells whether the end of the log is the one that was

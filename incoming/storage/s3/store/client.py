@@ -28,7 +28,7 @@ from incoming.storage.s3.part_buffer import PartBody
 
 CONNECT_TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 30.0
-"""How long the store may say nothing. To complete a large file takes it seconds."""
+"""How long the store may say nothing. It takes seconds to complete a large file."""
 MAX_CONNECTIONS: Final = 64
 READ_BYTES: Final = 256 * 1024
 TICKET_FIELD: Final = "incoming-ticket"
@@ -63,7 +63,7 @@ class S3Error(Exception):
     def is_retryable(self) -> bool:
         """Whether the same call may succeed later."""
         if self.code == "BadDigest" and self.operation == "complete_multipart_upload":
-            return False  # the whole is not what it should be: nothing was damaged on the way
+            return False  # the whole object differs, so the data was not damaged in transit
         if self.status == _NOT_IMPLEMENTED:
             return False
         return not self.status or self.status >= 500 or self.status == 429 or self.code in _RETRYABLE_CODES
@@ -344,7 +344,7 @@ class S3Client:
 
     @contextlib.contextmanager
     def _mapped(self, operation: str) -> Iterator[None]:
-        """Within it botocore's errors, and those of its sockets, become S3Error."""
+        """Turns errors of botocore, and of its sockets, into S3Error within a with-block."""
         try:
             yield
         except self._errors.ClientError as exc:

@@ -1,7 +1,7 @@
 """Makes an object of what is stored, exactly once, and never in the place of another object.
 
-S3 promises much of that with `If-None-Match: *` and a checksum of the whole object. Stores that ignore one of
-them are found out with HEAD, before and after. An answer may be lost: then HEAD tells whether it was done.
+S3 promises much of that with `If-None-Match: *` and a checksum of the whole object. Some stores ignore one of
+them. So the object is looked at with HEAD, before and after. HEAD also tells what a lost answer has said.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class _Wanted:
     """None where it can't be known."""
 
     def may_be(self, found: ObjectFacts) -> bool:
-        """Returns whether nothing that the store knows of the object speaks against it."""
+        """Returns whether all that the store knows of the object agrees with it."""
         same_crc = found.crc32c in (None, self.whole.crc32c)
         same_etag = found.crc32c is not None or self.etag is None or found.etag == self.etag
         same_size = found.size_bytes == self.whole.end_bytes

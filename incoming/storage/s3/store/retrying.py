@@ -1,4 +1,4 @@
-"""Repeats calls to a store that is slow or away, with growing pauses, and reports each outage once."""
+"""Repeats calls to a store that is slow or unavailable, with growing pauses. Reports each outage once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Retries:
         """Returns what the call returns once it succeeds.
 
         Raises StorageFailed after the limit, or when the call has failed and `is_wanted` says no. An S3Error
-        that repetition does not cure is raised as it is. So is any other error.
+        that can't be repeated is raised as it is. So is any other error.
         """
         pause_s, began_s = FIRST_PAUSE_S, self._runtime.now_s()
         while True:
