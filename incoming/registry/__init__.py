@@ -105,7 +105,7 @@ class TicketIndex(Protocol):
     def active(self) -> Iterator[Ticket]:
         """Yields every active ticket; see `Registry.tickets`."""
 
-    def resting(self) -> Counter[State]:
+    def count_inactive(self) -> Counter[State]:
         """Returns how many tickets there are in each state, without the active ones."""
 
     def latest(self, state: State) -> Iterator[tuple[float, str]]:

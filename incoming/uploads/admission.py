@@ -168,13 +168,13 @@ class Admission:
         limit_bytes = self.limit_bytes(ticket)
         if stored_bytes > limit_bytes:
             raise UploadTooLarge(stored_bytes, limit_bytes)
-        self._make_room(ticket, RESERVATION_STEP_BYTES + chunk_bytes)
+        self._ensure_space(ticket, RESERVATION_STEP_BYTES + chunk_bytes)
         return min(stored_bytes + RESERVATION_STEP_BYTES, limit_bytes)
 
-    def make_room_for_length(
+    def ensure_space_for_length(
         self, ticket: Ticket, length_bytes: int, writer: Writer, stored_bytes: int
     ) -> None:
-        """Reserves space for the rest of an open file whose length was unknown until now.
+        """Makes sure that there is space for the rest of an open file, whose length was unknown until now.
 
         `stored_bytes` of it are part of the file, unless they are unchecked. Raises LengthMismatch,
         UploadTooLarge, TooMany, StorageFull.
@@ -183,7 +183,7 @@ class Admission:
         missing_bytes = max(length_bytes - writer.accounted_bytes, 0)
         source = self.budget_of(ticket).source(ticket.id)
         self._check_share(ticket, missing_bytes, source, self._clock.now_s())
-        self._make_room(ticket, missing_bytes)
+        self._ensure_space(ticket, missing_bytes)
 
     def check_stored(self, ticket: Ticket, length_bytes: int, stored_bytes: int) -> None:
         """Raises LengthMismatch when more is stored of a file of unknown length than this length."""
@@ -224,13 +224,13 @@ class Admission:
         `begun`: whether any byte of it has come.
         """
         self._check_share(ticket, missing_bytes, source, self._clock.now_s())
-        self._make_room(ticket, missing_bytes)
+        self._ensure_space(ticket, missing_bytes)
         budget = self.budget_of(ticket)
         budget.reserve(ticket.id, missing_bytes, self._clock.now_s(), begun)
         budget.assign_source(ticket.id, source)
 
     def budget_of(self, ticket: Ticket) -> DiskBudget:
-        """Returns what counts the room for this upload: each storage has a budget of its own."""
+        """Returns the budget for this upload: each storage has a budget of its own."""
         return self.budgets.of(ticket)
 
     def source_of(self, ticket: Ticket) -> str:
@@ -260,32 +260,35 @@ class Admission:
         space = self._storages.of(ticket).free_space
         return space.accounted_bytes(ticket.id) if space else self._stored_bytes(ticket)
 
-    def _make_room(self, ticket: Ticket, missing_bytes: int) -> None:
-        """Displaces reservations of uploads without a byte if necessary. Raises StorageFull."""
+    def _ensure_space(self, ticket: Ticket, missing_bytes: int) -> None:
+        """Makes sure that there is space. Displaces reservations of uploads without a byte if necessary.
+
+        Raises StorageFull.
+        """
         space = self._storages.of(ticket).free_space
-        if space is None or self._fits(ticket, missing_bytes, self._room_bytes(space, ticket)):
+        if space is None or self._fits(ticket, missing_bytes, self._available_bytes(space, ticket)):
             return
-        if space.reclaim() and self._fits(ticket, missing_bytes, self._room_bytes(space, ticket)):
+        if space.reclaim() and self._fits(ticket, missing_bytes, self._available_bytes(space, ticket)):
             return
         about = ticket.for_log(missing_bytes=missing_bytes)
         log.warning("upload %(ticket)s: no space for %(missing_bytes)d more bytes", about)
-        raise StorageFull(missing_bytes, max(self._room_bytes(space, ticket), 0))
+        raise StorageFull(missing_bytes, max(self._available_bytes(space, ticket), 0))
 
-    def _room_bytes(self, space: FreeSpace, ticket: Ticket) -> int:
+    def _available_bytes(self, space: FreeSpace, ticket: Ticket) -> int:
         """Returns the free space that is not reserved for others; below 0 if more is reserved than free."""
         others_bytes = self.budget_of(ticket).reserved_bytes(self._clock.now_s(), except_for=ticket.id)
         return space.free_bytes() - self._settings.min_free_mib * MIB - others_bytes
 
-    def _fits(self, ticket: Ticket, missing_bytes: int, room_bytes: int) -> bool:
+    def _fits(self, ticket: Ticket, missing_bytes: int, available_bytes: int) -> bool:
         """Returns whether the upload has space. If so, the reservations that it needs are displaced."""
         yielding, budget = [], self.budget_of(ticket)
         for other_id, size_bytes in budget.yielding(self._clock.now_s()):
-            if missing_bytes <= room_bytes:
+            if missing_bytes <= available_bytes:
                 break
             if other_id != ticket.id and not self._is_sending(other_id):
                 yielding.append(other_id)
-                room_bytes += size_bytes
-        if missing_bytes > max(room_bytes, 0):
+                available_bytes += size_bytes
+        if missing_bytes > max(available_bytes, 0):
             return False
         for other_id in yielding:
             budget.lapse(other_id)
@@ -293,13 +296,13 @@ class Admission:
             log.info("upload %(ticket)s: idle since its start, its reserved space goes to %(other)s", about)
         return True
 
-    def keep_room(self, ticket: Ticket, writer: Writer) -> None:
+    def ensure_reserved(self, ticket: Ticket, writer: Writer) -> None:
         """Reserves the rest of an open file again if another upload has displaced the reservation.
 
         Call it before bytes are stored. Raises StorageFull.
         """
         if not self.budget_of(ticket).has_reservation(ticket.id):
-            self._make_room(ticket, _missing_bytes(ticket.length_bytes, writer.accounted_bytes))
+            self._ensure_space(ticket, _missing_bytes(ticket.length_bytes, writer.accounted_bytes))
             self.reserve(ticket, writer)
 
     def _check_share(self, ticket: Ticket, missing_bytes: int, source: str, now_s: float) -> None:
@@ -359,7 +362,7 @@ class Admission:
 
 
 class DiskBudgets:
-    """A disk budget for each storage: what one has room for says nothing about another one."""
+    """A disk budget for each storage: the free space of one says nothing about another one."""
 
     def __init__(self, context: UploadContext) -> None:
         self._storages = context.storages

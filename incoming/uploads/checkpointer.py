@@ -34,8 +34,8 @@ class Checkpointer:
     def journal_moved(self) -> int:
         """Journals checkpoints of what was stored since the last time. Returns of how many uploads.
 
-        One sync serves all of them, and no upload waits for it. On a full disk there are none: the last room
-        of the journal is for the ends of uploads.
+        One sync serves all of them, and no upload waits for it. On a full disk there are none: the last
+        space of the journal is for the ends of uploads.
         """
         moved = self._integrity.take_moved() if self._registry.has_room else set[str]()
         for ticket_id in moved:

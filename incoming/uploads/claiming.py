@@ -99,7 +99,7 @@ class Claiming:
             is_of_other = self._check_admission(ticket, claim)
             pending.check()
             if is_of_other and live.writer:  # which was opened for another length
-                self.admission.make_room_for_length(ticket, claim.length_bytes or 0, live.writer, 0)
+                self.admission.ensure_space_for_length(ticket, claim.length_bytes or 0, live.writer, 0)
                 self.claims.hand_to(live, None, Interrupted(TakenOver()))
                 live.abort()
             right_bytes = 0
@@ -193,7 +193,7 @@ class Claiming:
                 raise LengthMismatch(ticket.expected_file, event.length_bytes or 0)  # it has come meanwhile
             if not writer.durable_offset and ticket.would_learn(event):
                 if event.length_bytes is not None:
-                    self.admission.make_room_for_length(ticket, event.length_bytes, writer, 0)
+                    self.admission.ensure_space_for_length(ticket, event.length_bytes, writer, 0)
                 ticket = self.context.registry.change(ticket.id, Proved(event, 0), ticket.token)
                 self.admission.reserve(ticket, writer)
             self.integrity.begin(ticket, writer.durable_offset)

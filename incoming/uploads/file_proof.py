@@ -181,7 +181,7 @@ class FileProof:
         """
         if length_bytes is not None:
             self.admission.check(claim.ticket, length_bytes)
-            self.admission.make_room_for_length(claim.ticket, length_bytes, writer, writer.taken_bytes)
+            self.admission.ensure_space_for_length(claim.ticket, length_bytes, writer, writer.taken_bytes)
         claim.ticket = self.context.registry.change(claim.ticket.id, event, claim.token)
         if length_bytes is not None:
             claim.end_bytes = length_bytes

@@ -133,11 +133,11 @@ class IndexedTickets:
     def __init__(self, index: TicketIndex) -> None:
         self._index = index
         self._active = list(index.active())
-        self._resting = index.resting()
+        self._inactive = index.count_inactive()
 
     def totals(self, now_s: float) -> Totals:
         """Returns the totals of all uploads."""
-        totals = Totals(Counter(self._resting))
+        totals = Totals(Counter(self._inactive))
         for ticket in self._active:
             totals.add(ticket, now_s)
         return totals
@@ -149,8 +149,8 @@ class IndexedTickets:
     def starting_with(self, short_id: str) -> list[Ticket]:
         """Returns the tickets whose ids begin like this."""
         found = {ticket.id: ticket for ticket in self._active if ticket.id.startswith(short_id)}
-        resting = (one for state in State if self._resting[state] for _, one in self._index.latest(state))
-        wanted = {one for one in resting if one.startswith(short_id)} - found.keys()
+        inactive = (one for state in State if self._inactive[state] for _, one in self._index.latest(state))
+        wanted = {one for one in inactive if one.startswith(short_id)} - found.keys()
         return [*found.values(), *self._index.load([*wanted])]
 
     def page(self, asked: Listing, more: WordsOf = _nothing_more) -> tuple[int, list[Ticket]]:
@@ -165,7 +165,7 @@ class IndexedTickets:
         matching = 0
         for states in ranks:
             active = [ticket for ticket in self._active if ticket.state in states]
-            count = sum(self._resting[state] for state in states) + len(active)
+            count = sum(self._inactive[state] for state in states) + len(active)
             start, missing = max(asked.start - matching, 0), asked.limit - len(ids)
             if missing and start < count:
                 ids.update(dict.fromkeys(islice(self._in_order(states, active), start, start + missing)))
@@ -194,7 +194,7 @@ class IndexedTickets:
     def _in_order(self, states: Sequence[State], active: list[Ticket]) -> Iterator[str]:
         """Yields the ids of the tickets in these states, the latest change first."""
         runs: list[Iterable[tuple[float, str]]] = [sorted((-t.changed_at_s, t.id) for t in active)]
-        runs += [_negated(self._index.latest(state)) for state in states if self._resting[state]]
+        runs += [_negated(self._index.latest(state)) for state in states if self._inactive[state]]
         return (ticket_id for _, ticket_id in heapq.merge(*runs))
 
 

@@ -42,8 +42,8 @@ class OpenFiles:
         if live.writer:
             if ticket.length_bytes is None and length_bytes is not None:
                 writer = live.writer  # what is not durable will be discarded
-                self.admission.make_room_for_length(ticket, length_bytes, writer, writer.durable_offset)
-            self.admission.keep_room(ticket, live.writer)
+                self.admission.ensure_space_for_length(ticket, length_bytes, writer, writer.durable_offset)
+            self.admission.ensure_reserved(ticket, live.writer)
             self.admission.reserve(ticket, live.writer)
         else:
             live.writer = self.admission.open(ticket, length_bytes, source, in_one_chunk)
@@ -92,7 +92,7 @@ class OpenFiles:
             self.admission.reserve_remaining(ticket)
 
     def release(self, ticket_id: str, live: LiveUpload) -> None:
-        """Closes the file of an upload that needs no more room."""
+        """Closes the file of an upload that needs no more space, and ends its reservation."""
         live.close()
         self.admission.release(ticket_id)
 

@@ -25,7 +25,7 @@ class PartAdmission(Admission):
     """To it, a part is an upload whose id is that of the part: see `Ticket.of_part`."""
 
     def __init__(self, context: UploadContext, whole: Admission, claims: Claims) -> None:
-        """`whole`: lets whole uploads in. Parts share the room on the disk with them."""
+        """`whole`: lets whole uploads in. Parts share the space on the disk with them."""
         super().__init__(context, claims.is_sending, whole.budgets)
         self._whole = whole
         self._claims = claims
@@ -46,7 +46,7 @@ class PartAdmission(Admission):
         Returns a function to call with the number of bytes that are no longer free space.
         """
         copy_id = f"{ticket.id}/{COPY}"
-        self._make_room(ticket, size_bytes)
+        self._ensure_space(ticket, size_bytes)
         budget = self.budget_of(ticket)
         budget.reserve(copy_id, size_bytes, self._clock.now_s(), begun=True)
         return lambda accounted_bytes: budget.resize(copy_id, size_bytes - accounted_bytes)

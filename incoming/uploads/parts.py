@@ -185,7 +185,7 @@ class PartUploads:
             return writer
         if writer.durable_offset < writer.taken_bytes:
             writer.truncate(writer.durable_offset)  # the rest waits for a checksum that nobody sends any more
-        self.admission.keep_room(upload, writer)
+        self.admission.ensure_reserved(upload, writer)
         self.admission.reserve(upload, writer)
         return writer
 
@@ -198,7 +198,7 @@ class PartUploads:
             writer = self._writer(claim, live)
             if writer.taken_bytes + len(chunk) > claim.end_bytes:
                 claim.end_bytes = self.admission.extend(upload, writer, len(chunk))
-            self.admission.keep_room(upload, writer)
+            self.admission.ensure_reserved(upload, writer)
             writer.write(chunk)
             self.context.counters.stored_bytes += len(chunk)
             self.claims.moved(upload.id, live, self.context.clock.now_s())
@@ -240,7 +240,7 @@ class PartUploads:
         self.admission.check(upload, length_bytes)
         event = SetPartLength(split_part_id(upload.id)[1], length_bytes, writer.durable_offset)
         self.check_length(ticket.apply(event, self.context.clock.now_s()))
-        self.admission.make_room_for_length(upload, length_bytes, writer, writer.taken_bytes)
+        self.admission.ensure_space_for_length(upload, length_bytes, writer, writer.taken_bytes)
         return self._registry.change(ticket.id, event, seen=ticket)
 
     def check_length(self, ticket: Ticket) -> None:

@@ -363,7 +363,7 @@ class Uploads:
             writer = live.require_writer()
             if writer.taken_bytes + size_bytes > claim.end_bytes:
                 claim.end_bytes = self.admission.extend(claim.ticket, writer, size_bytes)
-            self.admission.keep_room(claim.ticket, writer)
+            self.admission.ensure_reserved(claim.ticket, writer)
             if writer.taken_bytes + size_bytes != claim.ticket.length_bytes:
                 self._registry.keep(claim.ticket.id)  # else its completion is next, or `flush`
             writer.write(chunk, crc)

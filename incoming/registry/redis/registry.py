@@ -173,7 +173,7 @@ class RedisRegistry:
             yield from self.load(ids)
             after = f"({ids[-1]}"
 
-    def resting(self) -> Counter[State]:
+    def count_inactive(self) -> Counter[State]:
         """See registry.TicketIndex."""
         counts = self._connection.read_all(
             [("ZCOUNT", scripts.BY_STATE + state.value, "-inf", "+inf") for state in State]
