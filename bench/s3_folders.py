@@ -30,7 +30,7 @@ from bench.s3 import CHUNK_BYTES, Lateness
 from incoming.core.checksum import checksum
 from incoming.core.folder_manifest import Entry, encode_head
 from incoming.runtime.gevent_runtime import GeventRuntime
-from incoming.storage.s3.folders.context import AT_A_TIME
+from incoming.storage.s3.folders.context import MAX_CALLS
 from incoming.storage.s3.keys import BucketAddress
 from incoming.storage.s3.memory_budget import MemoryBudget
 from incoming.storage.s3.metadata.sqlite_file import SqliteFile
@@ -69,7 +69,7 @@ class Bench:
                 body = PartBody(segments, FILE_BYTES, self._runtime.yield_if_due)
                 self._client.put(f"{key}/{number}", body, buffer.extent.crc32c, "bench")
 
-        gevent.pool.Pool(AT_A_TIME).map(put, range(FILES))
+        gevent.pool.Pool(MAX_CALLS).map(put, range(FILES))
 
     def writer(self) -> None:
         """Writes a folder in chunks whose checksums are known, until the app could have it."""

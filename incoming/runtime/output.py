@@ -28,7 +28,7 @@ from typing import Any, Final, TextIO, cast
 WAIT_BUDGET_S: Final = 0.25
 """How long writing may wait for a reader, in each period of WAIT_PERIOD_S."""
 WAIT_PERIOD_S: Final = 10.0
-PIECE_BYTES: Final = select.PIPE_BUF
+PIPE_BYTES: Final = select.PIPE_BUF
 """A pipe that is ready takes this much at once, see pipe(7)."""
 PAUSE_S: Final = 0.01
 PLAIN: Final = str.maketrans({"…": "~"})
@@ -123,7 +123,7 @@ class Output(io.TextIOBase):
             while left:
                 self._wait_for_room()
                 try:
-                    left = left[self._write_some(left[:PIECE_BYTES]) :]
+                    left = left[self._write_some(left[:PIPE_BYTES]) :]
                 except BlockingIOError:  # there is some room, but not enough
                     self._spend(lambda: self._poll_nothing(PAUSE_S))
         except OSError as exc:

@@ -24,7 +24,7 @@ from typing import TextIO, cast
 import pytest
 
 from incoming.runtime import logs, output
-from incoming.runtime.output import PIECE_BYTES, Output
+from incoming.runtime.output import PIPE_BYTES, Output
 from tests.support.server import ROOT
 from tests.support.waiting import wait_until
 
@@ -47,7 +47,7 @@ def fill(fd: int) -> int:
     """Writes until a pipe or socket takes no more. Returns how many bytes it took."""
     os.set_blocking(fd, False)
     taken_bytes = 0
-    for size in (PIECE_BYTES, 1):
+    for size in (PIPE_BYTES, 1):
         with suppress(BlockingIOError):
             while True:
                 taken_bytes += os.write(fd, b"x" * size)

@@ -12,7 +12,7 @@ from typing import Final
 from incoming.registry.redis import scripts
 from incoming.runtime.redis_connection import RedisConnection
 
-MAX_BATCH: Final = 5000
+MAX_EXPIRED: Final = 5000
 """How many leases of an instance are looked at in one step, which Redis does nothing else in."""
 
 
@@ -53,7 +53,7 @@ class RedisLeases:
 
     def expired(self, now_s: float) -> Iterator[tuple[str, str]]:
         """See registry.Leases. It also yields all leases of instances that do not live any more."""
-        args = (self._instance, _text(now_s), MAX_BATCH)
+        args = (self._instance, _text(now_s), MAX_EXPIRED)
         found = self._connection.run(scripts.EXPIRED, args=args, repeat=True)
         texts = [text.decode() for text in found]
         return iter(list(zip(texts[::2], texts[1::2], strict=True)))

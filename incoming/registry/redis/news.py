@@ -24,9 +24,9 @@ from incoming.runtime.redis_connection import CALL_LIMIT_S, RedisConnection, Sub
 
 log = logging.getLogger(__name__)
 
-MAX_WAITING: Final = 10_000
+MAX_WAITING_NEWS: Final = 10_000
 """How many messages wait while Redis does not answer. When there are more, the oldest are lost."""
-AT_A_TIME: Final = 100
+MAX_PUBLISHED: Final = 100
 RETRY_S: Final = 0.5
 READ_WAIT_S: Final = 1.0
 PUBLISH_WAIT_S: Final = 5.0
@@ -49,7 +49,7 @@ class RedisNews:
         self.on_gap = on_gap
         self._local = MemoryNews(runtime)
         self._of_others: OthersListener = lambda *_: None
-        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
+        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING_NEWS)
         self._something_waits = runtime.signal()
         self._reader: Task | None = None
         self._closed = False
@@ -111,7 +111,7 @@ class RedisNews:
 
     def _publish_some(self) -> bool:
         """Publishes the oldest news. Returns False, and keeps them, if Redis does not answer."""
-        batch = list(itertools.islice(self._waiting, AT_A_TIME))
+        batch = list(itertools.islice(self._waiting, MAX_PUBLISHED))
         try:
             self._connection.read_all([("PUBLISH", scripts.NEWS, message) for message in batch])
         except IncomingError:

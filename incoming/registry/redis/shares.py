@@ -12,7 +12,7 @@ from typing import Final
 from incoming.registry.redis import scripts
 from incoming.runtime.redis_connection import RedisConnection
 
-MAX_BATCH: Final = 200
+MAX_SHARES: Final = 200
 """How many shares are corrected in one step, which Redis does nothing else in."""
 
 
@@ -43,7 +43,7 @@ class RedisShares:
         changed = {one: held.get(one) for one, share in self._counted.items() if held.get(one) != share}
         pending = list(changed.items())
         while pending:
-            page, pending = pending[:MAX_BATCH], pending[MAX_BATCH:]
+            page, pending = pending[:MAX_SHARES], pending[MAX_SHARES:]
             shares = []
             for upload_id, share in page:
                 source = self._counted[upload_id][0]

@@ -24,7 +24,7 @@ from incoming.storage.local.posix import NO_FOLLOW, folder
 
 STEP_BYTES: Final = 8 * 1024 * 1024
 """How much is freed in one step: some milliseconds of a slow disk. A pause of the same length follows."""
-MAX_WAITING: Final = 64
+MAX_WAITING_FILES: Final = 64
 """How many large files may wait, each with a descriptor. More are deleted in one step."""
 
 
@@ -54,7 +54,7 @@ class Deletion:
 
     def _open_large(self, name: str, folder_fd: int) -> int:
         """Returns a descriptor of a large file, or -1 if it is to be deleted in one step."""
-        if not self._in_steps or len(self._large) >= MAX_WAITING:
+        if not self._in_steps or len(self._large) >= MAX_WAITING_FILES:
             return -1
         if os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_size <= STEP_BYTES:
             return -1

@@ -115,9 +115,9 @@ def test_a_redis_that_is_away_for_long_takes_no_memory_without_bound(
 ) -> None:
     process = new_process("one")
     monkeypatch.setattr(news_module, "RETRY_S", 0.01)
-    for number in range(news_module.MAX_WAITING + 100):
+    for number in range(news_module.MAX_WAITING_NEWS + 100):
         process.news.tell(ID, HandedOver(number))
-    assert len(process.news._waiting) == news_module.MAX_WAITING
+    assert len(process.news._waiting) == news_module.MAX_WAITING_NEWS
 
 
 def test_a_silent_connection_is_given_up(

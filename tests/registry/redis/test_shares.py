@@ -8,7 +8,7 @@ import pytest
 
 from incoming.registry.redis import scripts
 from incoming.registry.redis.instances import LIFE_S
-from incoming.registry.redis.shares import MAX_BATCH, RedisShares
+from incoming.registry.redis.shares import MAX_SHARES, RedisShares
 from tests.registry.redis.conftest import NewProcess, Process
 from tests.support.redis_server import RedisServer
 
@@ -93,7 +93,7 @@ def test_a_process_counts_its_own_uploads_also_while_it_passes_for_dead(
 
 
 def test_many_uploads_are_kept_up_to_date(first: Shared, second: Shared) -> None:
-    ids = [f"{number}" for number in range(2 * MAX_BATCH + 1)]
+    ids = [f"{number}" for number in range(2 * MAX_SHARES + 1)]
     for one in ids:
         assert first.shares.admit(SOURCE, one, 1, len(ids))
     assert not second.shares.admit(SOURCE, "another", 1, len(ids))

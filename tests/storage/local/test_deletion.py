@@ -191,7 +191,7 @@ def test_a_disk_that_fails_in_the_middle_causes_no_error_for_clients(
 def test_one_is_given_back_after_the_other_and_what_comes_beyond_that_at_once(
     storage: LocalStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deletion, "MAX_WAITING", 2)
+    monkeypatch.setattr(deletion, "MAX_WAITING_FILES", 2)
     with runtime.held("_truncate"):
         for number in range(5):
             file = stored(storage, ticket_id=f"{TICKET_ID}-{number}")

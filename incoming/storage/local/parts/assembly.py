@@ -36,7 +36,7 @@ from incoming.storage.local.write_path import WritePath
 
 STEP_BYTES: Final = 16 * 1024 * 1024
 """How much a thread copies at a time: some milliseconds."""
-PIECE_BYTES: Final = 1024 * 1024
+COPY_BYTES: Final = 1024 * 1024
 _NO_COPY: Final = (*UNSUPPORTED, errno.EXDEV, errno.EPERM, errno.ETXTBSY)
 """The file system, or the kernel, does not copy ranges between these files."""
 
@@ -211,5 +211,5 @@ def copy_range(source: int, source_at: int, target: int, target_at: int, size_by
 
 
 def _copy_by_hand(source: int, source_at: int, target: int, target_at: int, size_bytes: int) -> int:
-    piece = os.pread(source, min(PIECE_BYTES, size_bytes), source_at)
+    piece = os.pread(source, min(COPY_BYTES, size_bytes), source_at)
     return os.pwrite(target, piece, target_at) if piece else 0

@@ -16,7 +16,7 @@ from incoming.storage.s3.store.aborting import abort_upload
 from incoming.storage.s3.store.client import S3Error
 from incoming.storage.s3.stream_writer import WriterContext
 
-AT_A_TIME: Final = 16
+MAX_CALLS: Final = 16
 """How many calls for one folder may be under way at a time."""
 
 
@@ -41,7 +41,7 @@ class FolderContext:
 
     def call_slots(self) -> Lock:
         """Returns what limits the calls for one folder."""
-        return self._runtime.semaphore(AT_A_TIME)
+        return self._runtime.semaphore(MAX_CALLS)
 
     def is_shared(self, ticket_id: str, state: FolderState) -> bool:
         """Returns whether others may have objects below the key of a folder, because its app has named it."""

@@ -153,7 +153,7 @@ def test_what_the_kernel_does_not_copy_is_copied_by_hand(
 ) -> None:
     parts = machine.parts()
     store(parts, PARTS)
-    monkeypatch.setattr(assembly, "PIECE_BYTES", 64)
+    monkeypatch.setattr(assembly, "COPY_BYTES", 64)
     monkeypatch.setattr(os, "copy_file_range", failing(error))
     assert parts.assemble(TICKET_ID, BACKWARD, always) == whole(b"".join(map(of_part, BACKWARD)))
     assert machine.file().read_bytes() == b"".join(map(of_part, BACKWARD))
