@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from incoming.storage.s3 import flush_timer
 from incoming.storage.s3.storage import S3Options
 from tests.support.fake_s3 import FakeS3
 from tests.support.s3_place import BucketPlace, notes_file
@@ -30,6 +32,13 @@ def fake(fake_server: FakeS3) -> FakeS3:
     """An empty store."""
     fake_server.reset()
     return fake_server
+
+
+@pytest.fixture
+def without_remainders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is stored early, however long a busy machine pauses: for tests that count calls."""
+    for name in ("IDLE_S", "SLOW_S", "WAITING_S", "MAX_WAIT_S"):
+        monkeypatch.setattr(flush_timer, name, math.inf)
 
 
 @pytest.fixture

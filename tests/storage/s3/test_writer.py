@@ -79,6 +79,7 @@ def test_a_lost_answer_to_the_completion_is_found_out(
 
 @pytest.mark.parametrize("kind", ["lost", "dropped", "cut", "refused"])
 @pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.usefixtures("without_remainders")
 def test_a_small_file_takes_one_call_and_no_parts(
     fake: FakeS3, place: BucketPlace, kind: Kind, times: int
 ) -> None:

@@ -106,6 +106,7 @@ def heads(fake: FakeS3, place: BucketPlace) -> list[str]:
     return [name for name in fake.objects if name.startswith(place.address.remainders(TICKET))]
 
 
+@pytest.mark.usefixtures("without_remainders")
 def test_a_small_file_takes_one_call(fake: FakeS3, place: BucketPlace) -> None:
     folder = FolderData([(f"{number}", 10) for number in range(40)])
     writer = place.storage().folders.open(TICKET, len(folder.stream))
