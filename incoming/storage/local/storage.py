@@ -21,7 +21,7 @@ from incoming.storage.local.deletion import Deletion
 from incoming.storage.local.directory import DIR_MODE, FILE_MODE, NoOtherOwner, Owner, UploadDirectory
 from incoming.storage.local.folders.deletion import FolderDeletion
 from incoming.storage.local.folders.disk import FolderDisk
-from incoming.storage.local.folders.storage import LocalFolders, OfFiles
+from incoming.storage.local.folders.storage import LocalFolderStorage, OfFiles
 from incoming.storage.local.free_space import LocalFreeSpace
 from incoming.storage.local.inventory import LocalInventory
 from incoming.storage.local.ownership import FileGiver, LocalOwnership
@@ -105,7 +105,7 @@ class LocalStorage:
         disk = FolderDisk(
             self._directory, self._deletion, facts.folder_bounds, boot_mark(facts.boot_id), facts.syncs
         )
-        self.folders = LocalFolders(
+        self.folders = LocalFolderStorage(
             disk,
             OfFiles(
                 self, self.ownership, giver, self.free_space, self.inventory, self._write_path,

@@ -1,4 +1,4 @@
-"""`LocalFolders`: opens and reads the folders of uploads, and has the capabilities of a local disk."""
+"""`LocalFolderStorage`: opens and reads the folders of uploads, and has the capabilities of a local disk."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class OfFiles:
     tells_holes: bool
 
 
-class LocalFolders:
+class LocalFolderStorage:
     """See storage.FolderStorage. It is also the capability `pickup`: an app moves a folder away."""
 
     name = LOCAL

@@ -26,7 +26,7 @@ from incoming.storage.local import posix
 from incoming.storage.local.folders import current_file
 from incoming.storage.local.folders import files as folder_files
 from incoming.storage.local.folders import sync as folder_sync
-from incoming.storage.local.folders.storage import LocalFolders
+from incoming.storage.local.folders.storage import LocalFolderStorage
 from incoming.storage.local.storage import DiskFacts, LocalStorage
 from tests.storage.local.conftest import TICKET_ID
 from tests.support.dying_process import DyingProcess
@@ -68,12 +68,12 @@ def a_large_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(current_file, "LARGE_BYTES", LARGE_BYTES)
 
 
-def folders_in(directory: Path, boot_id: str = "the first", syncs: bool = True) -> LocalFolders:
+def folders_in(directory: Path, boot_id: str = "the first", syncs: bool = True) -> LocalFolderStorage:
     """Returns the storage of a new process."""
     return LocalStorage(directory / "data", 0, FakeRuntime(), DiskFacts(boot_id=boot_id, syncs=syncs)).folders
 
 
-def read(folders: LocalFolders, size_bytes: int) -> bytes:
+def read(folders: LocalFolderStorage, size_bytes: int) -> bytes:
     """Returns the beginning of the stream that is stored."""
     found = bytearray()
     folders.read(TICKET_ID, 0, size_bytes, found.extend)
@@ -89,7 +89,7 @@ class Upload:
         self.left_out: set[int] = set()
         self.is_finished = False
 
-    def send(self, folders: LocalFolders, chunk_bytes: int = 23) -> FolderWriter:
+    def send(self, folders: LocalFolderStorage, chunk_bytes: int = 23) -> FolderWriter:
         """Sends what is missing, chunk by chunk."""
         writer = folders.open(TICKET_ID, len(self.stream))
         writer.want_sha256()
@@ -105,12 +105,12 @@ class Upload:
         self.is_finished = True
 
 
-def whole(upload: Upload, folders: LocalFolders) -> None:
+def whole(upload: Upload, folders: LocalFolderStorage) -> None:
     """An upload without any event."""
     upload.finish(upload.send(folders))
 
 
-def with_a_pause(upload: Upload, folders: LocalFolders) -> None:
+def with_a_pause(upload: Upload, folders: LocalFolderStorage) -> None:
     """Its client disconnects in the middle of a file, and comes back."""
     writer = folders.open(TICKET_ID, len(STREAM))
     send(writer, STREAM[: HEAD_BYTES + 90])
@@ -119,7 +119,7 @@ def with_a_pause(upload: Upload, folders: LocalFolders) -> None:
     whole(upload, folders)
 
 
-def with_cuts(upload: Upload, folders: LocalFolders) -> None:
+def with_cuts(upload: Upload, folders: LocalFolderStorage) -> None:
     """Bytes turn out to be wrong, and are discarded."""
     writer = upload.send(folders)
     for length_bytes in (HEAD_BYTES + 80, HEAD_BYTES + 10, HEAD_BYTES, 40):
@@ -130,7 +130,7 @@ def with_cuts(upload: Upload, folders: LocalFolders) -> None:
     upload.finish(writer)
 
 
-def with_files_left_out(upload: Upload, folders: LocalFolders) -> None:
+def with_files_left_out(upload: Upload, folders: LocalFolderStorage) -> None:
     """Some files can't be read any more: the first one, an empty one, one in the middle, and the last one."""
     writer = folders.open(TICKET_ID, len(STREAM))
     writer.want_sha256()
@@ -166,7 +166,7 @@ ERRANDS: Final = (whole, with_a_pause, with_cuts, with_files_left_out)
     [(whole, True), (whole, False), (with_a_pause, True), (with_cuts, True), (with_files_left_out, True)],
 )
 def test_a_kill_before_any_call_loses_nothing_and_the_folder_arrives(
-    tmp_path: Path, errand: Callable[[Upload, LocalFolders], None], syncs: bool
+    tmp_path: Path, errand: Callable[[Upload, LocalFolderStorage], None], syncs: bool
 ) -> None:
     number, was_killed = SEED % STRIDE, True
     while was_killed:
@@ -180,7 +180,7 @@ def test_a_kill_before_any_call_loses_nothing_and_the_folder_arrives(
     assert number > 40, "the calls were counted"
 
 
-def resumed(upload: Upload, folders: LocalFolders) -> None:
+def resumed(upload: Upload, folders: LocalFolderStorage) -> None:
     """Checks what a process has left, and has the client send the rest."""
     size_bytes = folders.size(TICKET_ID)
     if size_bytes is None:
@@ -209,7 +209,7 @@ def with_zeros(left_out: tuple[int, ...]) -> bytes:
     return bytes(stream)
 
 
-def check_arrived(folders: LocalFolders, left_out: tuple[int, ...] = ()) -> None:
+def check_arrived(folders: LocalFolderStorage, left_out: tuple[int, ...] = ()) -> None:
     """Checks that the folder is on the disk as its client has it."""
     place = Path(folders.location(TICKET_ID))
     there = {path: data for index, (path, data) in enumerate(TREE.items()) if index not in left_out}
@@ -230,7 +230,7 @@ def check_arrived(folders: LocalFolders, left_out: tuple[int, ...] = ()) -> None
 # --- power cuts ------------------------------------------------------------------------------------------
 
 
-def record(directory: Path, errand: Callable[[Upload, LocalFolders], None]) -> list[tuple[int, Upload]]:
+def record(directory: Path, errand: Callable[[Upload, LocalFolderStorage], None]) -> list[tuple[int, Upload]]:
     """Runs an errand, with all that it asks of the disk written down.
 
     Returns how many lines were written before each acknowledgement, with what the client knew then.
@@ -294,7 +294,7 @@ def snapshot(upload: Upload) -> Upload:
 @pytest.mark.parametrize("errand", ERRANDS)
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_power_cut_takes_nothing_of_a_finished_folder_and_any_other_resumes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errand: Callable[[Upload, LocalFolders], None],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errand: Callable[[Upload, LocalFolderStorage], None],
     at_once: bool,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(folder_sync, "FEW_FILES", 0)
@@ -315,7 +315,7 @@ def test_a_power_cut_takes_nothing_of_a_finished_folder_and_any_other_resumes(
         after_a_cut(folders, upload, cut >= finished_at, f"{SEED=} {cut=}")
 
 
-def after_a_cut(folders: LocalFolders, upload: Upload, is_finished: bool, about: str) -> None:
+def after_a_cut(folders: LocalFolderStorage, upload: Upload, is_finished: bool, about: str) -> None:
     """Checks what a power cut has left, and has the client send the rest."""
     if is_finished:
         assert folders.size(TICKET_ID) == len(STREAM), about
@@ -348,7 +348,7 @@ LOST, HALF, KEPT = 0.0, 0.5, 1.0
 @pytest.mark.usefixtures("many_files")
 @pytest.mark.parametrize("errand", [whole, with_files_left_out])
 def test_whatever_a_power_cut_takes_of_a_complete_folder_its_size_is_where_its_client_resumes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errand: Callable[[Upload, LocalFolders], None]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errand: Callable[[Upload, LocalFolderStorage], None]
 ) -> None:
     monkeypatch.setattr(posix, "syncfs", lambda _: None)
     errand(Upload(), folders_in(tmp_path, syncs=False))
@@ -375,7 +375,7 @@ def take(place: Path, tree: float, *beside: float) -> None:
 # --- the sync ----------------------------------------------------------------------------------------------
 
 
-def arrived(folders: LocalFolders) -> FolderWriter:
+def arrived(folders: LocalFolderStorage) -> FolderWriter:
     """Returns the writer of a folder that has all its bytes."""
     writer = folders.open(TICKET_ID, len(STREAM))
     writer.want_sha256()

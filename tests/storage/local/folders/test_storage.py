@@ -16,7 +16,7 @@ from incoming.core.folder_names import NameRules
 from incoming.storage.local.folders import current_file
 from incoming.storage.local.folders import deletion as folder_deletion
 from incoming.storage.local.folders import disk as folder_disk
-from incoming.storage.local.folders.storage import LocalFolders
+from incoming.storage.local.folders.storage import LocalFolderStorage
 from incoming.storage.local.storage import DiskFacts, LocalStorage
 from tests.storage.local.conftest import NOBODY, TICKET_ID, needs_root
 from tests.support.fakes import FakeRuntime
@@ -50,17 +50,17 @@ HEAD_BYTES: Final = len(head_of(TREE))
 
 
 @pytest.fixture
-def folders(storage: LocalStorage) -> LocalFolders:
+def folders(storage: LocalStorage) -> LocalFolderStorage:
     """The storage of folders."""
     return storage.folders
 
 
-def again(tmp_path: Path, boot_id: str = "") -> LocalFolders:
+def again(tmp_path: Path, boot_id: str = "") -> LocalFolderStorage:
     """Returns the storage of the next process."""
     return LocalStorage(tmp_path / "data", 0, FakeRuntime(), DiskFacts(boot_id=boot_id)).folders
 
 
-def read(folders: LocalFolders) -> bytes:
+def read(folders: LocalFolderStorage) -> bytes:
     """Returns the whole stream that is stored."""
     found = bytearray()
     folders.read(TICKET_ID, 0, folders.size(TICKET_ID) or 0, found.extend)
@@ -73,7 +73,7 @@ def read(folders: LocalFolders) -> bytes:
 @pytest.mark.parametrize("chunk_bytes", [1, 7, 100, 100_000])
 @pytest.mark.parametrize("large_bytes", [current_file.LARGE_BYTES, 200])
 def test_a_folder_arrives_with_its_bytes_times_and_digests(
-    folders: LocalFolders, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int, large_bytes: int
+    folders: LocalFolderStorage, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int, large_bytes: int
 ) -> None:
     monkeypatch.setattr(current_file, "LARGE_BYTES", large_bytes)
     place = store(folders, TICKET_ID, TREE, chunk_bytes)
@@ -85,7 +85,7 @@ def test_a_folder_arrives_with_its_bytes_times_and_digests(
     assert read(folders) == stream_of(TREE)
 
 
-def test_modes_let_an_app_of_the_group_move_the_folder_and_change_it(folders: LocalFolders) -> None:
+def test_modes_let_an_app_of_the_group_move_the_folder_and_change_it(folders: LocalFolderStorage) -> None:
     before = os.umask(0o077)
     try:
         place = store(folders, TICKET_ID, TREE)
@@ -98,14 +98,14 @@ def test_modes_let_an_app_of_the_group_move_the_folder_and_change_it(folders: Lo
 
 
 @pytest.mark.parametrize("tree", [{}, {"a/": b""}, {"a": b"", "b/c": b"", "d/": b""}])
-def test_a_folder_without_a_byte_arrives(folders: LocalFolders, tree: Tree) -> None:
+def test_a_folder_without_a_byte_arrives(folders: LocalFolderStorage, tree: Tree) -> None:
     place = store(folders, TICKET_ID, tree)
     assert place.is_dir()
     assert found_at(place) == expected(tree)
     assert list_at(place) == list_of(tree)
 
 
-def test_names_that_were_changed_are_told(folders: LocalFolders) -> None:
+def test_names_that_were_changed_are_told(folders: LocalFolderStorage) -> None:
     place = store(folders, TICKET_ID, {"a\nb": b"1", "x\\y/": b"", "kept": b"22"})
     assert found_at(place) == {"a_b": b"1", "kept": b"22", "x_y/": b""}
     told = [(one["path"], one.get("sent_path")) for one in list_at(place)]
@@ -128,7 +128,7 @@ def test_names_get_numbers_where_the_disk_takes_them_for_one(
     assert found_at(Path(folders.location(TICKET_ID))) == {"a": b"1", "A (2)": b"22"}
 
 
-def test_this_disk_keeps_case_and_unicode_form(folders: LocalFolders) -> None:
+def test_this_disk_keeps_case_and_unicode_form(folders: LocalFolderStorage) -> None:
     tree = {"a": b"1", "A": b"2", "é": b"3", "e\u0301": b"4", "É/x": b"5"}
     assert found_at(store(folders, TICKET_ID, tree)) == dict(sorted(tree.items()))
 
@@ -156,7 +156,7 @@ def test_a_flush_of_a_whole_folder_makes_it_complete_where_nothing_is_synced(tmp
     assert found_at(Path(storage.folders.location(TICKET_ID))) == expected(TREE)
 
 
-def test_an_unfinished_folder_has_no_list_to_hand_over(folders: LocalFolders) -> None:
+def test_an_unfinished_folder_has_no_list_to_hand_over(folders: LocalFolderStorage) -> None:
     writer = folders.open(TICKET_ID, len(stream_of(TREE)))
     send(writer, stream_of(TREE)[:-1])
     with pytest.raises(StorageFailed):
@@ -178,7 +178,7 @@ def test_an_unfinished_folder_has_no_list_to_hand_over(folders: LocalFolders) ->
     ],
 )
 def test_a_name_that_is_refused_leaves_no_file_and_tells_the_reason(
-    folders: LocalFolders, tmp_path: Path, tree: Tree, reason: str
+    folders: LocalFolderStorage, tmp_path: Path, tree: Tree, reason: str
 ) -> None:
     stream = stream_of(tree)
     writer = folders.open(TICKET_ID, len(stream))
@@ -195,7 +195,9 @@ def test_a_name_that_is_refused_leaves_no_file_and_tells_the_reason(
 
 
 @pytest.mark.parametrize("wrong_by", [-1, 1, -770])
-def test_a_folder_of_another_length_than_its_upload_is_refused(folders: LocalFolders, wrong_by: int) -> None:
+def test_a_folder_of_another_length_than_its_upload_is_refused(
+    folders: LocalFolderStorage, wrong_by: int
+) -> None:
     writer = folders.open(TICKET_ID, len(stream_of(TREE)) + wrong_by)
     with pytest.raises(BadFolder) as refused:
         writer.write(memoryview(stream_of(TREE)))
@@ -204,7 +206,7 @@ def test_a_folder_of_another_length_than_its_upload_is_refused(folders: LocalFol
 
 
 def test_more_bytes_than_the_manifest_says_are_refused_where_the_length_is_unknown(
-    folders: LocalFolders,
+    folders: LocalFolderStorage,
 ) -> None:
     writer = folders.open(TICKET_ID, None)
     send(writer, stream_of(TREE))
@@ -224,7 +226,7 @@ def test_a_manifest_that_is_too_large_is_refused_after_32_bytes(tmp_path: Path) 
 
 
 def test_a_folder_that_has_no_room_is_refused_before_its_first_file(
-    folders: LocalFolders, monkeypatch: pytest.MonkeyPatch
+    folders: LocalFolderStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.fstatvfs
 
@@ -247,7 +249,7 @@ def test_a_folder_that_has_no_room_is_refused_before_its_first_file(
 # --- room ---------------------------------------------------------------------------------------------
 
 
-def test_small_files_to_come_are_counted_with_whole_blocks(folders: LocalFolders) -> None:
+def test_small_files_to_come_are_counted_with_whole_blocks(folders: LocalFolderStorage) -> None:
     tree = tree_of(("a", 1), ("b", 4096), ("c", 5000), ("d/", 0))
     stream, head_bytes = stream_of(tree), len(head_of(tree))
     told: list[int] = []
@@ -267,7 +269,9 @@ def test_small_files_to_come_are_counted_with_whole_blocks(folders: LocalFolders
 # --- leaving out ---------------------------------------------------------------------------------------
 
 
-def test_a_file_that_is_left_out_counts_as_zeros_and_is_told(folders: LocalFolders, tmp_path: Path) -> None:
+def test_a_file_that_is_left_out_counts_as_zeros_and_is_told(
+    folders: LocalFolderStorage, tmp_path: Path
+) -> None:
     stream, place = stream_of(TREE), Path(folders.location(TICKET_ID))
     writer = folders.open(TICKET_ID, len(stream))
     writer.want_sha256()
@@ -294,7 +298,7 @@ def test_a_file_that_is_left_out_counts_as_zeros_and_is_told(folders: LocalFolde
 
 @pytest.mark.parametrize("at", ["start", "end", "empty"])
 def test_a_file_may_be_left_out_before_its_first_byte_and_after_its_last(
-    folders: LocalFolders, at: str
+    folders: LocalFolderStorage, at: str
 ) -> None:
     stream, place = stream_of(TREE), Path(folders.location(TICKET_ID))
     writer = folders.open(TICKET_ID, len(stream))
@@ -312,7 +316,7 @@ def test_a_file_may_be_left_out_before_its_first_byte_and_after_its_last(
 
 
 @pytest.mark.parametrize("index", [-1, 0, 3, 4, 6, 7])
-def test_only_the_file_that_is_due_can_be_left_out(folders: LocalFolders, index: int) -> None:
+def test_only_the_file_that_is_due_can_be_left_out(folders: LocalFolderStorage, index: int) -> None:
     stream = stream_of(TREE)
     writer = folders.open(TICKET_ID, len(stream))
     send(writer, stream[: HEAD_BYTES + 10 + 100])
@@ -323,7 +327,7 @@ def test_only_the_file_that_is_due_can_be_left_out(folders: LocalFolders, index:
     assert found_at(Path(folders.location(TICKET_ID))) == expected(TREE)
 
 
-def test_nothing_can_be_left_out_before_the_head_is_complete(folders: LocalFolders) -> None:
+def test_nothing_can_be_left_out_before_the_head_is_complete(folders: LocalFolderStorage) -> None:
     writer = folders.open(TICKET_ID, None)
     send(writer, head_of(TREE)[:-1])
     with pytest.raises((BadParameter, StorageFailed)):
@@ -331,7 +335,7 @@ def test_nothing_can_be_left_out_before_the_head_is_complete(folders: LocalFolde
 
 
 @pytest.mark.parametrize("cut_at", [HEAD_BYTES + 10, HEAD_BYTES + 11, HEAD_BYTES + 259])
-def test_a_cut_into_what_is_left_out_brings_the_file_back(folders: LocalFolders, cut_at: int) -> None:
+def test_a_cut_into_what_is_left_out_brings_the_file_back(folders: LocalFolderStorage, cut_at: int) -> None:
     stream = stream_of(TREE)
     writer = folders.open(TICKET_ID, len(stream))
     send(writer, stream[: HEAD_BYTES + 20])
@@ -344,7 +348,7 @@ def test_a_cut_into_what_is_left_out_brings_the_file_back(folders: LocalFolders,
     assert found_at(Path(folders.location(TICKET_ID))) == expected(TREE)
 
 
-def test_a_cut_behind_what_is_left_out_keeps_that(folders: LocalFolders) -> None:
+def test_a_cut_behind_what_is_left_out_keeps_that(folders: LocalFolderStorage) -> None:
     stream = stream_of(TREE)
     writer = folders.open(TICKET_ID, len(stream))
     send(writer, stream[: HEAD_BYTES + 20])
@@ -359,7 +363,7 @@ def test_a_cut_behind_what_is_left_out_keeps_that(folders: LocalFolders) -> None
 
 @pytest.mark.parametrize("cut_at", range(0, len(stream_of(TREE)), 37))
 def test_after_any_cut_the_folder_is_what_its_client_sends_then(
-    folders: LocalFolders, tmp_path: Path, cut_at: int
+    folders: LocalFolderStorage, tmp_path: Path, cut_at: int
 ) -> None:
     stream = stream_of(TREE)
     writer = folders.open(TICKET_ID, len(stream))
@@ -383,7 +387,7 @@ def test_after_any_cut_the_folder_is_what_its_client_sends_then(
         at += len(data)
 
 
-def test_a_log_with_a_damaged_record_is_read_up_to_there(folders: LocalFolders, tmp_path: Path) -> None:
+def test_a_log_with_a_damaged_record_is_read_up_to_there(folders: LocalFolderStorage, tmp_path: Path) -> None:
     stream, place = stream_of(TREE), Path(folders.location(TICKET_ID))
     writer = folders.open(TICKET_ID, len(stream))
     send(writer, stream[:-1])
@@ -400,7 +404,7 @@ def test_a_log_with_a_damaged_record_is_read_up_to_there(folders: LocalFolders, 
 
 
 def test_after_a_reboot_every_file_is_looked_at_and_empty_ones_are_made_again(
-    folders: LocalFolders, tmp_path: Path
+    folders: LocalFolderStorage, tmp_path: Path
 ) -> None:
     stream, place = stream_of(TREE), Path(folders.location(TICKET_ID))
     writer = folders.open(TICKET_ID, len(stream))
@@ -420,7 +424,9 @@ def test_after_a_reboot_every_file_is_looked_at_and_empty_ones_are_made_again(
     assert list_at(place) == list_of(TREE)
 
 
-def test_a_hole_in_a_file_is_where_a_power_cut_has_taken_bytes(folders: LocalFolders, tmp_path: Path) -> None:
+def test_a_hole_in_a_file_is_where_a_power_cut_has_taken_bytes(
+    folders: LocalFolderStorage, tmp_path: Path
+) -> None:
     tree = tree_of(("a", 5000), ("b", 20_000), ("c", 100))
     stream, place = stream_of(tree), Path(folders.location(TICKET_ID))
     writer = folders.open(TICKET_ID, len(stream))
@@ -436,7 +442,9 @@ def test_a_hole_in_a_file_is_where_a_power_cut_has_taken_bytes(folders: LocalFol
     assert read(after) == stream[: len(head_of(tree)) + 5000 + 4096]
 
 
-def test_a_lost_head_is_what_the_upload_begins_with_again(folders: LocalFolders, tmp_path: Path) -> None:
+def test_a_lost_head_is_what_the_upload_begins_with_again(
+    folders: LocalFolderStorage, tmp_path: Path
+) -> None:
     stream, place = stream_of(TREE), Path(folders.location(TICKET_ID))
     writer = folders.open(TICKET_ID, len(stream))
     send(writer, stream[:-1])
@@ -455,7 +463,7 @@ def test_a_lost_head_is_what_the_upload_begins_with_again(folders: LocalFolders,
 
 
 def test_the_app_takes_the_folder_with_one_rename_and_the_list_goes_then(
-    folders: LocalFolders, tmp_path: Path
+    folders: LocalFolderStorage, tmp_path: Path
 ) -> None:
     place = store(folders, TICKET_ID, TREE)
     arrival = folders.arrival(TICKET_ID)
@@ -475,7 +483,9 @@ def test_the_app_takes_the_folder_with_one_rename_and_the_list_goes_then(
     assert not place.parent.exists()
 
 
-def test_a_link_in_the_place_of_the_folder_is_not_the_folder(folders: LocalFolders, tmp_path: Path) -> None:
+def test_a_link_in_the_place_of_the_folder_is_not_the_folder(
+    folders: LocalFolderStorage, tmp_path: Path
+) -> None:
     place, outside = store(folders, TICKET_ID, TREE), tmp_path / "outside"
     place.rename(outside)
     place.symlink_to(outside)
@@ -524,7 +534,7 @@ def test_nothing_is_acknowledged_or_deleted_once_another_process_can_own_the_dir
 
 
 def test_a_deletion_follows_no_link_and_takes_whatever_the_app_has_put_there(
-    folders: LocalFolders, storage: LocalStorage, tmp_path: Path
+    folders: LocalFolderStorage, storage: LocalStorage, tmp_path: Path
 ) -> None:
     place = store(folders, TICKET_ID, TREE)
     outside = tmp_path / "outside"
@@ -544,7 +554,7 @@ def test_a_deletion_follows_no_link_and_takes_whatever_the_app_has_put_there(
 
 
 def test_a_large_folder_is_gone_at_once_and_deleted_in_the_background(
-    folders: LocalFolders, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+    folders: LocalFolderStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folder_deletion, "AT_ONCE", 3)
     place = store(folders, TICKET_ID, TREE)
@@ -556,7 +566,7 @@ def test_a_large_folder_is_gone_at_once_and_deleted_in_the_background(
 
 
 def test_the_next_process_deletes_what_a_kill_has_left_of_a_folder(
-    folders: LocalFolders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: LocalFolderStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = store(folders, TICKET_ID, TREE)
     with monkeypatch.context() as few:
@@ -568,7 +578,7 @@ def test_the_next_process_deletes_what_a_kill_has_left_of_a_folder(
 
 
 def test_a_folder_that_is_uploaded_again_while_the_old_one_is_deleted_stays(
-    folders: LocalFolders, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+    folders: LocalFolderStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folder_deletion, "AT_ONCE", 1)
     place = store(folders, TICKET_ID, TREE)
@@ -581,7 +591,7 @@ def test_a_folder_that_is_uploaded_again_while_the_old_one_is_deleted_stays(
     assert found_at(place) == expected(TREE)
 
 
-def test_a_tree_that_is_deeper_than_a_process_may_open_is_deleted(folders: LocalFolders) -> None:
+def test_a_tree_that_is_deeper_than_a_process_may_open_is_deleted(folders: LocalFolderStorage) -> None:
     place = store(folders, TICKET_ID, TREE)
     fd = os.open(place, os.O_RDONLY)
     for _ in range(1500):
@@ -596,7 +606,7 @@ def test_a_tree_that_is_deeper_than_a_process_may_open_is_deleted(folders: Local
 
 @pytest.mark.parametrize("where", ["", "deep", "deep/er"])
 def test_no_file_is_written_through_a_link_in_the_place_of_a_folder(
-    folders: LocalFolders, tmp_path: Path, where: str
+    folders: LocalFolderStorage, tmp_path: Path, where: str
 ) -> None:
     stream, place, outside = stream_of(TREE), Path(folders.location(TICKET_ID)), tmp_path / "outside"
     outside.mkdir()
@@ -616,7 +626,7 @@ def test_no_file_is_written_through_a_link_in_the_place_of_a_folder(
 
 @pytest.mark.parametrize("planted", ["file", "link", "fifo", "folder"])
 def test_what_is_in_the_place_of_a_file_is_never_written_to(
-    folders: LocalFolders, tmp_path: Path, planted: str
+    folders: LocalFolderStorage, tmp_path: Path, planted: str
 ) -> None:
     stream, place, outside = stream_of(TREE), Path(folders.location(TICKET_ID)), tmp_path / "outside"
     outside.write_bytes(b"precious")
@@ -643,7 +653,7 @@ def test_what_is_in_the_place_of_a_file_is_never_written_to(
 
 
 @needs_root
-def test_every_file_and_folder_and_the_list_belong_to_the_user(folders: LocalFolders) -> None:
+def test_every_file_and_folder_and_the_list_belong_to_the_user(folders: LocalFolderStorage) -> None:
     place = store(folders, TICKET_ID, TREE)
     assert folders.ownership.can_give_to(NOBODY)
     folders.ownership.give_to(TICKET_ID, NOBODY)
@@ -656,7 +666,9 @@ def test_every_file_and_folder_and_the_list_belong_to_the_user(folders: LocalFol
 
 @needs_root
 @pytest.mark.parametrize("planted", ["link", "second name", "fifo"])
-def test_nothing_of_somebody_else_is_given_away(folders: LocalFolders, tmp_path: Path, planted: str) -> None:
+def test_nothing_of_somebody_else_is_given_away(
+    folders: LocalFolderStorage, tmp_path: Path, planted: str
+) -> None:
     place, outside = store(folders, TICKET_ID, TREE), tmp_path / "outside"
     outside.write_bytes(b"precious")
     file = place / "deep/er/planted"
@@ -676,7 +688,7 @@ def test_nothing_of_somebody_else_is_given_away(folders: LocalFolders, tmp_path:
 @pytest.mark.parametrize("call", ["pwrite", "open", "mkdir", "utime"])
 @pytest.mark.parametrize("large_bytes", [current_file.LARGE_BYTES, 200])
 def test_after_an_error_the_same_chunk_is_stored_again(
-    folders: LocalFolders, monkeypatch: pytest.MonkeyPatch, call: str, large_bytes: int
+    folders: LocalFolderStorage, monkeypatch: pytest.MonkeyPatch, call: str, large_bytes: int
 ) -> None:
     monkeypatch.setattr(current_file, "LARGE_BYTES", large_bytes)
     stream, place = stream_of(TREE), Path(folders.location(TICKET_ID))
@@ -711,7 +723,7 @@ def test_after_an_error_the_same_chunk_is_stored_again(
 
 
 def test_a_closed_writer_leaves_what_it_has_acknowledged_after_an_error(
-    folders: LocalFolders, monkeypatch: pytest.MonkeyPatch
+    folders: LocalFolderStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = stream_of(TREE)
     writer = folders.open(TICKET_ID, len(stream))
@@ -731,7 +743,7 @@ def test_a_closed_writer_leaves_what_it_has_acknowledged_after_an_error(
 
 
 def test_a_manifest_of_many_entries_does_not_stay_in_memory_twice(
-    folders: LocalFolders, monkeypatch: pytest.MonkeyPatch
+    folders: LocalFolderStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folder_disk, "MAX_CACHED_ENTRIES", 15)
     heads = {f"{number}": encode_head([Entry(f"{one}") for one in range(10)]) for number in range(3)}
