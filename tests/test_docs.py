@@ -160,6 +160,8 @@ CERTAIN_CHARS: Final = 10
 SAMPLE: Final = re.compile(r"^ *\d{4}-\d\d-\d\d [\d:,]+ (?:DEBUG|INFO|WARNING|ERROR) +(.*)$", re.MULTILINE)
 ANSWERED: Final = re.compile(r'"message": "(.*?)"')
 """A sentence of the log, or of an answer, in an example in JSON."""
+PRINTED: Final = re.compile(r"^ {4}(?: +(?:ok|note|CHANGE) +\w+(?: \w+)* {2,})?([A-Z].*\.)$", re.MULTILINE)
+"""A sentence that a command prints, perhaps after a grade and a topic."""
 ANOTHER_PROGRAM: Final = {"Permission denied"}
 
 
@@ -205,9 +207,10 @@ def certain_chars(quote: str, of: Template) -> int:
 
 
 def quotes() -> list[str]:
-    """Returns what the docs quote of the log, of answers and of pages."""
+    """Returns what the docs quote of the log, of answers, of commands and of pages."""
     found = [quote for page in PAGES for quote in SAMPLE.findall(page.read_text("utf-8"))]
     found += [quote for page in PAGES for quote in ANSWERED.findall(page.read_text("utf-8"))]
+    found += PRINTED.findall(text_of("docs/reference/cli.md"))
     table = text_of("docs/how-to/troubleshooting.md").partition("| what you see |")[2]
     for cell in re.findall(r"^\| (.*?) \|", table, re.MULTILINE):
         found += [quote for quote in re.findall(r"`([^`]*)`", cell) if " " in quote]
