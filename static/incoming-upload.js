@@ -2296,7 +2296,7 @@
       this.is_disabled = disabled;
       this.draw();
     }
-    /** The form is reset: the list is emptied. What runs is cancelled, since nobody would see it any more. */
+    /** The form is reset: the list is emptied. Running uploads are cancelled, since nobody would see them. */
     formResetCallback() {
       this.stop_reading();
       this.queue.cancel();
@@ -2397,7 +2397,7 @@
         item.file
       ), null);
     }
-    /** Nothing is added any more of what is being read. */
+    /** Adds nothing more of what is being read. */
     stop_reading() {
       this.reading = /* @__PURE__ */ new Map();
     }

@@ -304,7 +304,7 @@ var Pace = class {
   /**
    * A chunk may exceed our own window in part, which would never be full otherwise. It may not exceed the server's,
    * which also counts what is taken and not stored.
-   * @param {number} ahead_bytes that are on their way @param {number} unstored_bytes these too @param {number} bytes
+   * @param {number} ahead_bytes that are in flight @param {number} unstored_bytes these too @param {number} bytes
    */
   admits(ahead_bytes, unstored_bytes, bytes) {
     const own_bytes = Math.min(this.window_bytes, this.most_chunks * this.chunk_bytes);
@@ -1401,7 +1401,7 @@ var FolderStream = class {
     const index = this.index(offset);
     return this.gone.has(index) ? { index, from: this.starts[index], to: this.starts[index + 1] } : null;
   }
-  /** The server's word on what is left out: all before `offset` is as it says. @param {number[]} indices @param {number} offset */
+  /** What the server says is left out: everything before `offset` is as it says. @param {number[]} indices @param {number} offset */
   agree(indices, offset) {
     const later = [...this.gone].filter((index) => this.starts[index + 1] > offset);
     this.gone = new Set(indices.concat(later).filter((index) => this.entries[index]));
@@ -2280,7 +2280,7 @@ var Retry = class {
     upload.settle();
   }
   /**
-   * A message may have been damaged on its way: an error is believed when it came three times.
+   * A message may have been damaged in transit: an error is accepted when it came three times.
    * @param {UploadError} error
    */
   on_doubtful(error) {
@@ -2578,7 +2578,7 @@ var Sending = class {
     this.send_chunks();
     this.arrive_if_complete();
   }
-  /** The chunk at `offset` was damaged on its way. @param {number} offset @param {number} round */
+  /** The chunk at `offset` was damaged in transit. @param {number} offset @param {number} round */
   on_resend(offset, round) {
     const { connection } = this.upload;
     if (!connection || !this.acknowledge(offset)) return;
@@ -2871,7 +2871,7 @@ var Upload = class {
     else this.share.post({ retry: true });
     this.settle();
   }
-  /** Leaves the upload as it is: somebody else may continue it at once. Nothing is called any more. */
+  /** Leaves the upload as it is: somebody else may continue it at once. Nothing is called after that. */
   dispose() {
     this.is_disposed = true;
     if (this.transition("dispose")) this.owner_values = null;
@@ -2960,7 +2960,7 @@ var Upload = class {
       case "not_understood":
         this.retry.on_lost(0, "");
         break;
-      // perhaps damaged on its way
+      // perhaps damaged in transit
       case "pong":
       case "ignored":
         break;
@@ -3140,7 +3140,7 @@ var Upload = class {
   text(key, args, msg) {
     return text_of({ key, args, msg }, this.texts);
   }
-  /** Calls back until nothing changes any more: a callback may pause or cancel, too. */
+  /** Calls back until nothing changes: a callback may also pause or cancel. */
   notify() {
     if (this.notifying && !this.is_disposed) return;
     this.notifying = true;

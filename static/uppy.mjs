@@ -118,7 +118,7 @@ var IncomingUploader = class extends BasePlugin {
     this.uppy.setState({ capabilities: { ...capabilities, resumableUploads } });
   }
   // ---- what Uppy wants ----
-  /** Uploads files, and returns when none of them is on its way any more. @param {string[]} ids */
+  /** Uploads files, and returns when none of them is being uploaded. @param {string[]} ids */
   async upload(ids) {
     const files = this.uppy.getFilesByIds(ids).filter(({ error, progress }) => !error && !progress.uploadComplete);
     this.uppy.emit("upload-start", files.filter(({ isRestored, progress }) => !progress.uploadStarted || !isRestored));

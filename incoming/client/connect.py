@@ -74,7 +74,7 @@ class _Waiter:
             self.check()
 
     def check(self) -> None:
-        """Raises TimeoutError, ConnectAborted when one is due, also while a server sends without end."""
+        """Raises TimeoutError, ConnectAborted when one is due, even while a server sends without end."""
         if self._broken_off():
             raise ConnectAborted
         if time.monotonic() > self._give_up_s:

@@ -1,4 +1,4 @@
-"""Shows the progress: on a terminal one line that is redrawn, elsewhere a log line now and then."""
+"""Shows the progress: on a terminal one line that is redrawn, elsewhere a log line from time to time."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class FileSource:
     """See Source. A file of fixed length and modification time."""
 
     def __init__(self, path: Path) -> None:
-        """Raises FileUnreadable, also if it is not a regular file, and FileChanged."""
+        """Raises FileUnreadable, even if it is not a regular file, and FileChanged."""
         self.path = path
         self._fd = -1
         self._identity: tuple[int, int] | None = None

@@ -27,7 +27,7 @@ READERS: Final = 2
 
 
 class FolderSource:
-    """See Source. The entries of `folder` must not change any more."""
+    """See Source. The entries of `folder` must no longer change."""
 
     def __init__(self, folder: Folder) -> None:
         """Raises FileUnreadable."""
@@ -105,7 +105,7 @@ class FolderSource:
         return [FolderFiles(os.dup(fd)) for fd in self._roots]
 
     def check(self) -> None:
-        """See Source. What is not there any more may have been moved by a script: it was read in time."""
+        """See Source. A file that is gone may have been moved by a script: it was read in time."""
         roots = self.files()
         try:
             for index, entry in enumerate(self.folder.entries):
@@ -135,7 +135,7 @@ class FolderSource:
                     continue
             return FileUnreadable(f"{root} can't be read at the moment.")
         if exc.errno in VANISHED:
-            return FileChanged(f"{path} is not there any more.", index)
+            return FileChanged(f"{path} is gone.", index)
         return FileUnreadable(f"{path} can't be read: {exc.strerror}.", index)
 
 

@@ -27,7 +27,7 @@ class FolderFiles:
         return os.open(name, FILE_FLAGS, dir_fd=self._fds[-1])
 
     def stat(self, place: str) -> os.stat_result:
-        """Returns what the system tells of the file at this path. Raises OSError."""
+        """Returns what the system says about the file at this path. Raises OSError."""
         above, _, name = place.rpartition("/")
         if above != self._above:
             self._enter(above)

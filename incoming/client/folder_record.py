@@ -69,7 +69,7 @@ class FolderRecord:
     def resumed(self, now: Folder) -> Begun | None:
         """Returns the folder as it was listed when its upload began; None if there is no record of that.
 
-        `now`: what is listed now. What has changed since, or is not there any more, can't be read.
+        `now`: what is listed now. What has changed since, or is gone, can't be read.
         """
         try:
             first_line, _, head = self._path.read_bytes().partition(b"\n")

@@ -113,7 +113,7 @@ class ReadAhead:
         return batch
 
     def take_back(self, batch: Batch) -> None:
-        """Nobody wants this batch any more. The next one gets its memory if no thread has it."""
+        """This batch is no longer wanted. The next one gets its memory if no thread has it."""
         batch.is_wanted = False
         if batch.is_read and len(batch.content) == BATCH_BYTES + 1:
             self._spare.append(batch.content)

@@ -150,7 +150,7 @@ def _server(settings: Settings) -> tuple[MachineFinding, int]:
 
 
 def clock_is_synchronized() -> bool | None:
-    """Returns what the kernel knows of its clock; None where it can't be asked."""
+    """Returns what the kernel knows about its clock; None if it can't be asked."""
     with contextlib.suppress(OSError, AttributeError):
         state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))
         return None if state < 0 else bool(state != TIME_ERROR)

@@ -43,7 +43,7 @@ class Reply:
     interim: list[int]
     """The statuses of the interim answers before it."""
     interim_altered: bool
-    """Whether an interim answer has headers of a final one, as when a proxy takes it for that."""
+    """Whether an interim answer has headers of a final one, as when a proxy treats it as that."""
     spread_s: float
     """The time between the first byte of its body and the last."""
 

@@ -63,5 +63,5 @@ class Answer(HTTPResponse):
         """Reads the status and the headers of the final response."""
         super().begin()
         while is_interim(self.status):
-            self.headers = self.msg = None  # type: ignore[assignment] # else http.client takes it for read
+            self.headers = self.msg = None  # type: ignore[assignment] # else http.client treats it as read
             super().begin()

@@ -123,7 +123,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             return super().read_requestline()
 
     def read_request(self, raw_requestline: Any) -> Any:
-        """Reads the rest of the head. ValueError is answered with 400, also when it takes too long."""
+        """Reads the rest of the head. ValueError is answered with 400, even when it takes too long."""
         with gevent.Timeout(HEADER_TIMEOUT_S, ValueError("headers took too long")):
             request_head.check_request_line(raw_requestline)
             is_read = super().read_request(raw_requestline)

@@ -54,7 +54,7 @@ class Servers:
     def serve_until_signal(self, stop: Callable[[], object]) -> None:
         """Serves until SIGTERM or SIGINT arrives; then calls `stop`, and waits for active requests.
 
-        It accepts no connections any more before `stop` is called: another process that has the same
+        It stops accepting connections before `stop` is called: another process that has the same
         listening socket gets them, and answers better.
 
         A second signal ends the process at once.

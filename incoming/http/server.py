@@ -137,7 +137,7 @@ class Server(WSGIServer):  # type: ignore[misc]
             self.start_accepting()
 
     def end_accepting(self) -> None:
-        """Accepts no connection any more, and closes the listening socket.
+        """Stops accepting connections, and closes the listening socket.
 
         A client that connects is refused, unless another process has the same socket. Otherwise it would wait
         in the backlog until this process ends, and a proxy would not try another server meanwhile.

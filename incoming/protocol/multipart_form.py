@@ -38,7 +38,7 @@ def file_name_of(raw: bytes) -> str:
 
 
 class FormReader:
-    """Reads one form. After an error it is of no use any more."""
+    """Reads one form. After an error it is no longer usable."""
 
     def __init__(self, content_type: str) -> None:
         """`content_type`: the header. Raises BadForm if it names no usable boundary."""

@@ -192,7 +192,7 @@ class SessionV2:
         return [Send(messages.MsgStored(stored_bytes, limits.chunk_bytes, limits.window_bytes, taken_bytes))]
 
     def _leave_out(self, leave_out: MsgLeaveOut) -> Actions:
-        """The client has nothing on its way: all that it has sent is stored."""
+        """The client has nothing in flight: all that it has sent is stored."""
         if self._claim.arrived or self._finished:
             return self._unexpected(leave_out)
         if self._claim.dest_type != FOLDER:
@@ -310,7 +310,7 @@ _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
         **_DEFAULTS,
         **_CANCELLABLE,
         MsgAgree: _S._agreed,
-        # What is to be compared can't be read any more. The service takes it back if the proof then fails.
+        # What is to be compared can no longer be read. The service undoes this if the proof then fails.
         MsgLeaveOut: _S._leave_out,
         LeftOut: _S._left_out,
         TimedOut: _S._timed_out,
@@ -349,7 +349,7 @@ _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
 
 
 def error_message(error: errors.IncomingError) -> messages.MsgErrorV2:
-    """Returns what a client of version 2 is told of an error."""
+    """Returns what a client of version 2 is told about an error."""
     expected = error.expected_file or errors.ExpectedFile("", 0, 0)
     index = error.index if isinstance(error, errors.BadFolder) else None
     return messages.MsgErrorV2(

@@ -278,7 +278,7 @@ class SessionDriver:
 
     @contextlib.contextmanager
     def _progress_pongs(self) -> Iterator[None]:
-        """Sends a client of version 2 a MsgPong now and then during slow work, so that it keeps waiting."""
+        """Sends a client of version 2 a MsgPong now and again during slow work, so that it keeps waiting."""
         busy = True
 
         def send_pongs() -> None:

@@ -46,7 +46,7 @@ export class Connection {
     this.round = 0; // how often something was asked for again
     this.silent_s = 0;
     this.silence_s = this.idle_silence_s = this.timeout_s = CONNECT_TIMEOUT_S;
-    this.waits = false; // chunks are on their way
+    this.waits = false; // chunks are in flight
     this.untaken_s = 0; // and none of them has arrived for so long
     this.pinged = false;
     this.retry_after_s = 0; // from a server that stops
@@ -104,7 +104,7 @@ export class Connection {
     this.compare = terms.compare;
     this.silence_s = this.timeout_s = terms.silence_s;
     this.idle_silence_s = Math.max(terms.silence_s, terms.idle_silence_s);
-    // Over HTTP two chunks are on their way, and a third one is at hand.
+    // Over HTTP two chunks are in flight, and a third one is ready.
     const [parts, most_chunks] = this.is_http ? [2, 3] : [4, Infinity];
     this.pace = new Pace(terms.max_chunk_bytes, terms.max_window_bytes, first_window_bytes, parts, most_chunks);
   }

@@ -191,7 +191,7 @@ export class HttpSocket {
     const request = make(may_hold ? HELD_S : 0);
     if (!may_hold) return;
     held += 1;
-    request.addEventListener('loadend', () => { held -= 1; }); // also when it is aborted
+    request.addEventListener('loadend', () => { held -= 1; }); // even when it is aborted
   }
 
   // -- requests

@@ -1,4 +1,4 @@
-// How much to have on its way, and in which pieces.
+// How much to have in flight, and in which pieces.
 
 import { now_ms } from './clock.js';
 
@@ -67,7 +67,7 @@ export class Pace {
   /**
    * A chunk may exceed our own window in part, which would never be full otherwise. It may not exceed the server's,
    * which also counts what is taken and not stored.
-   * @param {number} ahead_bytes that are on their way @param {number} unstored_bytes these too @param {number} bytes
+   * @param {number} ahead_bytes that are in flight @param {number} unstored_bytes these too @param {number} bytes
    */
   admits(ahead_bytes, unstored_bytes, bytes) {
     const own_bytes = Math.min(this.window_bytes, this.most_chunks * this.chunk_bytes);

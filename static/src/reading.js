@@ -74,7 +74,7 @@ export class Reading {
     }
     const all = folder.parts(from, to);
     const parts = all.filter(({ index }) => index >= 0 && !folder.gone.has(index));
-    if (!parts.length && all.some(({ index }) => index >= 0)) return; // left out since: this read was of no use any more
+    if (!parts.length && all.some(({ index }) => index >= 0)) return; // left out since: this read was useless
     connection.reading += 1;
     this.look_at(folder, parts).then((found) => {
       if (connection !== this.upload.connection) return;

@@ -17,7 +17,7 @@ const FIRST_S = 1;
 const MAX_S = 60;
 const JITTER = 0.3; // or all clients of a restarted server come back in the same instant
 const TAKEN_OVER_FIRST_S = 10; // two windows with the same upload must not fight
-const DOUBTFUL_TRIES = 3; // messages have no checksums: without https one may have been damaged on its way
+const DOUBTFUL_TRIES = 3; // messages have no checksums: without https one may have been damaged in transit
 
 /** What errors of the server would be as the end of a connection. @type {Record<string, number>} */
 const CLOSE_CODES = { taken_over: CLOSE_TAKEN_OVER, stopping: CLOSE_RESTART };
@@ -146,7 +146,7 @@ export class Retry {
   }
 
   /**
-   * A message may have been damaged on its way: an error is believed when it came three times.
+   * A message may have been damaged in transit: an error is accepted when it came three times.
    * @param {UploadError} error
    */
   on_doubtful(error) {

@@ -19,7 +19,7 @@ import { HEADER_BYTES, write_header } from './wire.js';
 /** @typedef {import('./pace.js').Pace} Pace */
 /** @typedef {import('./upload.js').Upload} Upload */
 
-const PREPARED_CHUNKS = 3; // whose checksums are asked for while others are on their way
+const PREPARED_CHUNKS = 3; // whose checksums are asked for while others are in flight
 
 export class Sending {
   /** @param {Upload} upload */
@@ -188,7 +188,7 @@ export class Sending {
     this.arrive_if_complete();
   }
 
-  /** The chunk at `offset` was damaged on its way. @param {number} offset @param {number} round */
+  /** The chunk at `offset` was damaged in transit. @param {number} offset @param {number} round */
   on_resend(offset, round) {
     const { connection } = this.upload;
     if (!connection || !this.acknowledge(offset)) return;

@@ -32,7 +32,7 @@ export class Server {
     this.hostname = hostname;
     this.was_reached = false; // an upload server has answered
     this.sockets_work = false; // and it was over a WebSocket
-    this.most_chunks = 2; // on their way in requests: the second one hides the time that an answer takes
+    this.most_chunks = 2; // in flight in requests: the second one hides the time that an answer takes
     this.most_body_bytes = Infinity; // of a request that gets through
     this.stored_body_bytes = 0; // the largest that did
     this.has_lost_body = false; // a larger one was lost, and none has got through since

@@ -1,4 +1,4 @@
-// Functions that want to hear of each change, or of one a frame.
+// Functions to call for each change, or once per frame.
 
 const HIDDEN_FRAME_MS = 100; // a hidden page has no frames
 

@@ -166,7 +166,7 @@ export class Upload {
     this.settle();
   }
 
-  /** Leaves the upload as it is: somebody else may continue it at once. Nothing is called any more. */
+  /** Leaves the upload as it is: somebody else may continue it at once. Nothing is called after that. */
   dispose() {
     this.is_disposed = true;
     if (this.transition('dispose')) this.owner_values = null;
@@ -230,7 +230,7 @@ export class Upload {
       case 'cancelled': this.on_cancelled(event.reason); break;
       case 'error': this.on_error(event.error); break;
       case 'passing_error': this.retry.on_passing_error(event.word, event.msg); break;
-      case 'not_understood': this.retry.on_lost(0, ''); break; // perhaps damaged on its way
+      case 'not_understood': this.retry.on_lost(0, ''); break; // perhaps damaged in transit
       case 'pong':
       case 'ignored': break;
     }
@@ -330,7 +330,7 @@ export class Upload {
   wait_for_app(connection) {
     this.retry.tries = 0; // no acknowledgement will come to do so
     const { completed, handed_over, unanswered_s, silence_s } = connection;
-    // MsgComplete may have been damaged on its way.
+    // MsgComplete may have been damaged in transit.
     if (completed && !handed_over && unanswered_s >= silence_s) this.sending.send_complete(connection);
   }
 
@@ -431,7 +431,7 @@ export class Upload {
     return text_of({ key, args, msg }, this.texts);
   }
 
-  /** Calls back until nothing changes any more: a callback may pause or cancel, too. */
+  /** Calls back until nothing changes: a callback may also pause or cancel. */
   notify() {
     if (this.notifying && !this.is_disposed) return; // by a callback: the loop below will see what it did
     this.notifying = true;

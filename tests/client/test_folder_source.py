@@ -98,8 +98,8 @@ CHANGES: dict[str, tuple[Callable[[Path], object], type[Exception], str]] = {
     "grows": (lambda path: path.write_bytes(path.read_bytes() + b"x"), FileChanged, "has changed"),
     "shrinks": (lambda path: os.truncate(path, path.stat().st_size - 1), FileChanged, "has changed"),
     "is edited": (lambda path: path.write_bytes(bytes(path.stat().st_size)), FileChanged, "has changed"),
-    "is removed": (lambda path: path.unlink(), FileChanged, "is not there any more"),
-    "becomes a link": (become_link, FileChanged, "is not there any more"),
+    "is removed": (lambda path: path.unlink(), FileChanged, "is gone"),
+    "becomes a link": (become_link, FileChanged, "is gone"),
     "becomes a folder": (become_folder, FileUnreadable, "can't be read"),
 }
 
@@ -133,7 +133,7 @@ def test_a_link_on_the_way_is_not_followed(tmp_path: Path) -> None:
     with source_of(tmp_path / "folder") as source:
         (tmp_path / "folder" / "f000").rename(tmp_path / "elsewhere")
         (tmp_path / "folder" / "f000").symlink_to(tmp_path / "elsewhere")
-        with pytest.raises(FileChanged, match="f000/000 is not there any more"):
+        with pytest.raises(FileChanged, match="f000/000 is gone"):
             read(source, 0, source.file.length_bytes)
 
 

@@ -121,7 +121,7 @@ class Unreachable:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionClosed:
-    """The connection has ended with this close code and reason, or is of no use any more."""
+    """The connection has ended with this close code and reason, or is no longer usable."""
 
     code: int = close_codes.ABNORMAL
     reason: str = ""

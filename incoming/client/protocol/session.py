@@ -152,7 +152,7 @@ class Session:
         self._was_confirmed = True
         self.note, self.app_is_silent = "", False
         self._timeouts.set_limits(conf.silence_s, conf.idle_silence_s)
-        # Once its app has the folder, the server does not tell of too many files that they are left out.
+        # Once its app has the folder, the server does not report the left-out files if there are too many.
         knows = conf.left_out or not conf.arrived
         actions = self._set_left_out(frozenset(conf.left_out)) if knows else []
         self.transfer.start_connection(conf.offset, conf.max_chunk_bytes, conf.max_window_bytes)
@@ -328,10 +328,10 @@ class Session:
         return self._has_arrived and self.stage in _ONLY_COMPARES
 
     def _cannot_compare(self, failure: events.FileChanged | events.FileUnreadable) -> Actions:
-        """What has arrived can't be read here any more.
+        """What has arrived can no longer be read here.
 
         An entry of a folder may have been left out, and the server may not have told that. So its bytes count
-        as zeros, and the checksum tells. A single file can't be compared any more.
+        as zeros, and the checksum tells. A single file can no longer be compared.
         """
         if self._checksum_is_known:
             return []

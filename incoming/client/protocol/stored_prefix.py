@@ -35,7 +35,7 @@ class StoredPrefix:
     def extend_to(self, end_bytes: int) -> None:
         """Extends the prefix to this length by bytes without a checksum.
 
-        A shorter length means that stored bytes are lost. Then no checksum is known any more.
+        A shorter length means that stored bytes are lost. Then no checksum is known.
         """
         if end_bytes < self.end_bytes:
             self.end_bytes, self._segments = 0, []
@@ -47,7 +47,7 @@ class StoredPrefix:
         self._merge()
 
     def cut_to(self, end_bytes: int) -> None:
-        """Shortens the prefix. What is left of a segment has no checksum any more."""
+        """Shortens the prefix. What is left of a segment no longer has a checksum."""
         self._segments = [segment for segment in self._segments if segment.start < end_bytes]
         if self._segments and self._segments[-1].end > end_bytes:
             self._segments.append(Segment(self._segments.pop().start, end_bytes))

@@ -7,7 +7,7 @@ about a third of a second of queue. While nothing queues, the highest rate count
 each acknowledgement. Once round trips are clearly longer than the shortest one, the link is full and the mean
 rate counts.
 
-What the server has taken is on no link any more, but its storage may take long to store it. The server's
+What the server has received is no longer on the link, but its storage may take long to store it. The server's
 limit counts these bytes too. It is much larger than our own window where the link is slow.
 """
 

@@ -144,7 +144,7 @@ export class IncomingUpload extends Base {
     this.draw();
   }
 
-  /** The form is reset: the list is emptied. What runs is cancelled, since nobody would see it any more. */
+  /** The form is reset: the list is emptied. Running uploads are cancelled, since nobody would see them. */
   formResetCallback() {
     this.stop_reading();
     this.queue.cancel();
@@ -257,7 +257,7 @@ export class IncomingUpload extends Base {
     this.take(files_in(/** @type {incoming.Folder} */ (item.file)), null);
   }
 
-  /** Nothing is added any more of what is being read. */
+  /** Adds nothing more of what is being read. */
   stop_reading() {
     this.reading = new Map();
   }

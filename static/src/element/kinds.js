@@ -1,4 +1,4 @@
-// What kind of file a name and a MIME type tell of: one icon for each.
+// What kind of file a name and a MIME type indicate: one icon for each.
 
 /** @type {[kind: string, pattern: RegExp][]} */
 const KINDS = [

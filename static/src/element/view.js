@@ -187,7 +187,7 @@ function pace_of({ bytes_per_s, seconds_left }, texts, format) {
 }
 
 /**
- * How many files of a folder are there, which are missing, and which one is on its way.
+ * How many files of a folder are there, which are missing, and which one is being sent.
  * @param {FileNow} file @param {Texts} texts @param {import('../../queue.mjs').Formats} format @returns {string[]}
  */
 function inside_of({ state, files_total, upload: { files_acked, current_file = '', left_out = [] } }, texts, format) {

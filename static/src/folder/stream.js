@@ -134,7 +134,7 @@ export class FolderStream {
     return this.gone.has(index) ? { index, from: this.starts[index], to: this.starts[index + 1] } : null;
   }
 
-  /** The server's word on what is left out: all before `offset` is as it says. @param {number[]} indices @param {number} offset */
+  /** What the server says is left out: everything before `offset` is as it says. @param {number[]} indices @param {number} offset */
   agree(indices, offset) {
     const later = [...this.gone].filter((index) => this.starts[index + 1] > offset);
     // The ticket may be that of another folder, with more files.

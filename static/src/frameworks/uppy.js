@@ -12,7 +12,7 @@ import { TicketMemory } from './ticket_memory.js';
  * @typedef {import('../../uppy.mjs').IncomingUploaderOptions<any, any>} Options
  */
 
-/** One file on its way. @typedef {{item: Item, seen: ItemSnapshot | null, said: string, resumes: boolean, end: () => void}} Job */
+/** One file that is being uploaded. @typedef {{item: Item, seen: ItemSnapshot | null, said: string, resumes: boolean, end: () => void}} Job */
 
 const AT_ONCE = 3;
 /** The ticket of an earlier visit is of no use for this file: it gets a new one. */
@@ -86,7 +86,7 @@ export class IncomingUploader extends BasePlugin {
 
   // ---- what Uppy wants ----
 
-  /** Uploads files, and returns when none of them is on its way any more. @param {string[]} ids */
+  /** Uploads files, and returns when none of them is being uploaded. @param {string[]} ids */
   async upload(ids) {
     const files = this.uppy.getFilesByIds(ids).filter(({ error, progress }) => !error && !progress.uploadComplete);
     this.uppy.emit('upload-start', files.filter(({ isRestored, progress }) => !progress.uploadStarted || !isRestored));
@@ -216,7 +216,7 @@ export class IncomingUploader extends BasePlugin {
 
   /** @param {Item} item @param {AbortSignal} signal */
   async ticket_for(item, signal) {
-    await undefined; // the queue asks while it is told of the item
+    await undefined; // the queue asks while it is told about the item
     const { get_ticket, tickets, headers, fields, credentials } = /** @type {Options} */ (this.opts);
     const file = this.file_of(item);
     if (!file) throw new Error(this.i18n('fileRemoved'));

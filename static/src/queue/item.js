@@ -33,7 +33,7 @@ export class Item {
     this.upload_id = begun ? begun.upload_id : ''; // "" as long as it has no ticket
     this.uploader = /** @type {incoming.Uploader | null} */ (null);
     this.asking = /** @type {Promise<void> | null} */ (null);
-    this.wanted = /** @type {AbortController | null} */ (null); // while it asks; aborted once nobody needs the ticket any more
+    this.wanted = /** @type {AbortController | null} */ (null); // while it asks; aborted once the ticket is no longer needed
     this.try_now = /** @type {(() => void) | null} */ (null); // while it waits before it asks again
     this.seen = /** @type {ItemSnapshot | null} */ (null);
   }

@@ -39,7 +39,7 @@ export async function recall(upload_id) {
 }
 
 /**
- * Drops those that nobody can use any more, too.
+ * Also drops those that nobody can use.
  * @returns {Promise<Map<string, FileSystemHandle>>} all that are kept, by the ids of their uploads
  */
 export async function all_handles() {
@@ -69,7 +69,7 @@ function listed_ids() {
 
 /**
  * Asks the user for the permission to read, if it is needed: browsers allow the question in a click only.
- * @param {any} handle @returns {Promise<any>} the file, or the handle of a folder; null if it was denied, or the file is not there any more
+ * @param {any} handle @returns {Promise<any>} the file, or the handle of a folder; null if it was denied, or the file is gone
  */
 export async function reopen(handle) {
   try {
@@ -81,7 +81,7 @@ export async function reopen(handle) {
   }
 }
 
-/** The library says which uploads need no file any more. */
+/** The library says which uploads no longer need a file. */
 export function listen() {
   window.addEventListener('incoming:ended', (event) => drop(/** @type {CustomEvent<string>} */ (event).detail));
 }

@@ -15,7 +15,7 @@ export function disown(upload_id) {
   with_storage((storage) => storage.removeItem(PREFIX + upload_id));
 }
 
-/** The uploads of an owner. It drops what nobody can continue any more. @param {string} owner @returns {Set<string>} */
+/** The uploads of an owner. It drops what nobody can continue. @param {string} owner @returns {Set<string>} */
 export function owned_by(owner) {
   const ids = new Set();
   with_storage((storage) => {
