@@ -216,7 +216,7 @@ class Session:
         if not self.transfer.go_back(resend.offset, resend.round, now_s):
             return self._back_off(CONNECTION_LOST, now_s)
         self.stage = Stage.SENDING
-        return self._complete(now_s)
+        return [*self._ask_to_leave_out(now_s), *self._complete(now_s)]
 
     def _complete(self, now_s: float) -> Actions:
         """Sends MsgComplete as soon as the checksum of the whole file is known."""

@@ -298,6 +298,20 @@ def test_a_stopping_server_is_asked_again_when_it_wants() -> None:
     assert talk.session.note == "The server is being restarted."
 
 
+def test_a_file_that_can_not_be_read_is_left_out_although_a_chunk_of_it_was_damaged() -> None:
+    entries = [Entry("a", 50, 7), Entry("b", 200_000, 7)]
+    start = len(encode_head(entries)) + 50
+    folder = File("photos", start + 200_000, 7, FolderManifest(start - 50, entries))
+    session = Session("the id", folder, Options(leave_out=True), lambda: 0.5, 1000.0)
+    for event in (ConnectionOpened(), replace(conf(), dest_type=FOLDER)):
+        session.handle(event, 1000.0)
+    while work := session.work(1000.0):
+        session.handle(ChunkSent(replace(work.segment, crc32c=1)), 1000.0)
+    assert session.transfer.sent_bytes > start
+    assert session.handle(FileUnreadable("It can't be read.", 1), 1000.0) == []
+    assert session.handle(MsgResend(start, 1), 1000.0) == [SendMessage(messages.MsgLeaveOut(1))]
+
+
 def test_what_is_left_out_of_a_folder_is_known_although_the_server_knows_it_no_more() -> None:
     entries = [Entry("a", 50, 7), Entry("b", 50, 7)]
     length_bytes = len(encode_head(entries)) + 100

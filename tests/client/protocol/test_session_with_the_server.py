@@ -134,11 +134,11 @@ class Server:
                 self.finished = news.HandedOver(crc32c(self.content))
                 self.tell(self.finished)
 
-    def is_killed(self) -> None:
-        """A chunk may be stored in part by then."""
+    def is_killed(self, sent_bytes: int) -> None:
+        """A chunk may be stored in part by then, but nothing that no client has sent."""
         self.session = None
-        torn = self.content[len(self.file) : len(self.file) + self.random.choice([0, 1, 777])]
-        self.file += torn
+        torn_bytes = self.random.choice([0, 1, 777])
+        self.file += self.content[len(self.file) : min(len(self.file) + torn_bytes, sent_bytes)]
 
 
 class World:
@@ -192,7 +192,7 @@ class World:
             self.cut()
         elif kind < 0.05:
             happened.add("server killed")
-            self.server.is_killed()
+            self.server.is_killed(self.client.transfer.sent_bytes)
             self.cut()
         elif kind < 0.07:
             happened.add("client killed")
