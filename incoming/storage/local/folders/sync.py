@@ -78,7 +78,7 @@ def _sync_each(files: FolderFiles, layout: FolderLayout, writes_again: bool) -> 
                     set_time(fd, entry.modified_ms)
             os.fsync(fd)  # fdatasync would not keep the time
     files.sync_side_files()
-    for path in _folders(layout):
+    for path in sorted(_folders(layout)):  # each next to its parent, which is still open then
         sync_folder(files.tree.folder(path))
     sync_folder(files.folder_fd)
     with folder(files.disk.directory.path) as directory_fd:
