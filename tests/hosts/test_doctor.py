@@ -20,7 +20,7 @@ def test_the_shipped_file_needs_no_change(server: RunningServer, tmp_path: Path)
         assert (code, changes(found)) == (0, set()), found
         assert "Closed: the answer is HTTP 404" in found[Topic.BACKEND]["sentence"]
         assert found[Topic.TLS]["sentence"].startswith("TLSv1.")
-        assert "takes it for the final answer" in found[Topic.INTERIM]["sentence"]
+        assert "treats it as the final answer" in found[Topic.INTERIM]["sentence"]
         assert found[Topic.TRAILERS]["grade"] == "note"  # nginx passes none on
         untrusted = run_doctor(front.url, "--hold", "0")
         assert (untrusted.returncode, "is not trusted" in untrusted.stderr) == (1, True), untrusted
