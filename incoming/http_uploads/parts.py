@@ -22,6 +22,7 @@ from incoming.core.errors import (
     MethodNotAllowed,
     OffsetMismatch,
     TooManyBytes,
+    WrongState,
 )
 from incoming.core.lifecycle import RECEIVING, PlanAssembly, State
 from incoming.core.parts import PARTS, Assembly, part_id, part_number, split_part_id
@@ -85,8 +86,11 @@ class Concatenation:
         progress = self._parts.look(upload_id)
         offset_bytes = progress.offset_bytes
         if offset_bytes != progress.length_bytes and self._uploads.is_in_use(upload_id):
-            with self._transfers.claim_part(upload_id, source) as transfer:
-                offset_bytes = transfer.offset_bytes
+            try:
+                with self._transfers.claim_part(upload_id, source) as transfer:
+                    offset_bytes = transfer.offset_bytes
+            except WrongState as exc:
+                offset_bytes = self._completed_meanwhile(upload_id, exc)
         answer = Answer(200).add(Header.OFFSET, offset_bytes).add(Header.CONCAT, PARTIAL)
         upload = self._parts.ticket(upload_id)
         return described(answer, upload.length_bytes, upload.upload_metadata)
@@ -100,12 +104,25 @@ class Concatenation:
             pending.check()  # the look may take long: a newer request has the part then
         if progress.offset_bytes == progress.length_bytes:
             return self._append_nothing(request, progress.offset_bytes, append)
-        with self._transfers.claim_part(upload_id, request.source) as transfer:
-            transfer.check_offset(append.offset_bytes)
-            if append.length_bytes is not None:
-                transfer.set_length(append.length_bytes)
-            transfer.receive(request.body, checks or None)
-            return Answer(204).add(Header.OFFSET, transfer.offset_bytes)
+        try:
+            with self._transfers.claim_part(upload_id, request.source) as transfer:
+                transfer.check_offset(append.offset_bytes)
+                if append.length_bytes is not None:
+                    transfer.set_length(append.length_bytes)
+                transfer.receive(request.body, checks or None)
+                return Answer(204).add(Header.OFFSET, transfer.offset_bytes)
+        except WrongState as exc:
+            return self._append_nothing(request, self._completed_meanwhile(upload_id, exc), append)
+
+    def _completed_meanwhile(self, upload_id: str, error: WrongState) -> int:
+        """Returns the length of a part that another request has completed since this one looked at it.
+
+        The file is made of such a part, so it can't be claimed. Raises `error` if the part is not complete.
+        """
+        progress = self._parts.look(upload_id)
+        if progress.offset_bytes != progress.length_bytes:
+            raise error
+        return progress.offset_bytes
 
     def _append_nothing(self, request: UploadRequest, length_bytes: int, append: tus.Append) -> Answer:
         """Answers a request for a complete part, without a claim: the file may be being made of it."""

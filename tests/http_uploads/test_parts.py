@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
@@ -38,7 +39,7 @@ from tests.support.client_v1 import ClientV1, UploadEnded
 from tests.support.data import FileBytes
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.http_upload import HttpAnswer
-from tests.support.parts import new_part, send_part
+from tests.support.parts import claim_part, new_part, plan, send_part, write_part
 from tests.support.server import RunningServer, cancel_upload, finish_upload
 from tests.support.tus import KEPT, MEDIA_TYPE, VERSION, IssuedTusUpload, TusUpload, checksum, in_base64
 from tests.support.uploads import Client, House, new_claim
@@ -733,6 +734,32 @@ def test_a_head_takes_a_part_from_an_append_that_has_not_seen_yet_how_far_it_is(
     monkeypatch.setattr(parts, "look", look_slowly)
     with pytest.raises(TakenOver):
         ask("PATCH", HTTP_UPLOAD_OFFSET="0", CONTENT_TYPE=MEDIA_TYPE, CONTENT_LENGTH="10")
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PATCH"])
+def test_a_request_for_a_part_that_another_one_completes_meanwhile_hears_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """The file is made of the part then, so nobody can claim it any more."""
+    house = House(tmp_path)
+    ticket_id = house.new_ticket()
+    upload_id = new_part(house, ticket_id, len(TEN))
+    assert not plan(house, ticket_id, 1)
+    sender, parts = claim_part(house, upload_id), house.uploads.parts
+    look = parts.look
+
+    def look_slowly(_: str) -> Progress:
+        monkeypatch.setattr(parts, "look", look)
+        seen = look(upload_id)
+        write_part(house, sender, TEN)
+        return seen
+
+    monkeypatch.setattr(parts, "look", look_slowly)
+    length = {"CONTENT_LENGTH": "0", "wsgi.input": BytesIO()}
+    environ = {"HTTP_UPLOAD_OFFSET": "10", "CONTENT_TYPE": MEDIA_TYPE, **length}
+    request = UploadRequest({"REQUEST_METHOD": method, **environ}, UploadAddress(ticket_id, ("parts", "1")))
+    answer = Concatenation(Transfers(house.uploads, BufferPool(4096, 1 << 20))).answer(request, 1)
+    assert ("Upload-Offset", "10") in answer.headers
 
 
 def test_parts_are_announced_and_taken_only_where_the_file_of_the_ticket_can_be_made_of_them(
