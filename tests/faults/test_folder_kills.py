@@ -6,6 +6,7 @@ begins again. INCOMING_TEST_FOLDERS says how many folders (5 unless set); INCOMI
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -17,6 +18,7 @@ from typing import Final
 
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
+from tests.support.http_upload import HttpUpload
 from tests.support.relay import Relay
 from tests.support.sending import Sending
 from tests.support.server import RunningServer, new_upload
@@ -43,6 +45,7 @@ _CLAIMED: Final = re.compile(r"upload (\w{8}): claimed at (\d+) of (\d+) bytes")
 class Upload:
     """A folder that is sent, and the relay that its bytes go through."""
 
+    server: RunningServer
     folder: Path
     tree: Tree
     ticket_id: str
@@ -58,10 +61,19 @@ class Upload:
         address = ("--ticket", self.ticket_id, "--server", f"http://{self.relay.host}")
         return Sending(self.folder, *address, *options, XDG_STATE_HOME=str(self.state))
 
+    def is_begun(self) -> bool:
+        """Returns whether the server has stored some of it. A busy one may have read nothing yet."""
+        try:
+            state = HttpUpload(self.server.url, self.ticket_id).ask("GET", {"Accept": "application/json"})
+        except OSError:  # it is being restarted
+            return False
+        return bool(json.loads(state.body).get("offset_bytes"))
+
     def wait_carried(self, part: float) -> None:
-        """Waits until so much more of the folder has left the client."""
+        """Waits until so much more of the folder has left the client, and some of it is stored."""
         at_bytes = self.relay.carried_bytes + part * self.length_bytes
         wait_until(lambda: self.relay.carried_bytes >= at_bytes, "a part of the folder", DEADLINE_S)
+        wait_until(self.is_begun, "the first bytes are stored", DEADLINE_S)
 
     def run(self) -> None:
         """Sends the folder with some trouble on its way, until the app has it."""
@@ -96,7 +108,7 @@ def new_folder(server: RunningServer, app: ScriptedApp, place: Path, number: int
     ticket_id = new_upload(server, app.url, destType="folder")
     trouble = chance.choices([PAUSE, KILL], k=chance.randrange(1, 3))
     relay = Relay(server.port, BYTES_PER_S)
-    return Upload(folder, tree, ticket_id, relay, chance, place / "state", sum(sizes), trouble)
+    return Upload(server, folder, tree, ticket_id, relay, chance, place / "state", sum(sizes), trouble)
 
 
 def test_folders_survive_kills_cuts_and_pauses_in_the_middle(
@@ -130,6 +142,8 @@ def send_all(server: RunningServer, uploads: list[Upload]) -> None:
         wait_until(
             lambda: sum(relay.carried_bytes for relay in relays) >= kill_at_bytes, "the moment", DEADLINE_S
         )
+        for upload in uploads:
+            wait_until(upload.is_begun, "the first bytes are stored", DEADLINE_S)
         server.restart()
         for run in runs:
             run.result()
