@@ -36,6 +36,12 @@ DEVICES: Final = ("null", "zero", "full", "random", "urandom")
 ISOLATED: Final = ("unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "sh", "-euc")
 
 
+def first_child(pid: int) -> int:
+    """Waits until a process has a child, and returns its id."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    return int(wait_until(lambda: children.read_text().split(), f"process {pid} has a child")[0])
+
+
 class Image:
     """What scripts/build-image.sh has made: a root file system, and how it runs."""
 
@@ -97,7 +103,8 @@ class Container(Namespace):
         """SIGKILL, for all of its processes."""
         process, self._process = self._process, None
         if process and process.poll() is None:
-            process.kill()  # unshare, which takes its child with it
+            # Number 1, which takes all others with it. It loses the signal of --kill-child with its user.
+            os.kill(first_child(process.pid), signal.SIGKILL)
             process.wait(STOP_DEADLINE_S)
 
     def stop(self) -> int:
@@ -115,8 +122,7 @@ class Container(Namespace):
     def first_pid(self) -> int:
         """The process that is number 1 in the container."""
         assert self._process
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        return int(wait_until(lambda: children.read_text().split(), f"{self.name} has begun")[0])
+        return first_child(self._process.pid)
 
     @property
     def runs(self) -> bool:
