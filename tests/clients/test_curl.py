@@ -53,7 +53,7 @@ GET_TICKET, SEND, PIPE, RESUME, RETRY, POST, FORM, STATE, CANCEL = (
     "Resume again and again",
     "Send a small file with one POST",
     "Send a form",
-    "Ask how the upload is",
+    "Ask for the state",
     "Cancel",
 )
 

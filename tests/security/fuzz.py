@@ -21,7 +21,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 KEPT: Final = ROOT / "tests" / "security" / "corpus"
 FOUND: Final = ROOT / "tests" / "artifacts"
 MAX_INPUT_BYTES: Final = 4096
-HANG_S: Final = 10
+HANG_S: Final = 60
+"""A folder of fifty levels is synced fifty times, on a disk that others may use."""
 MAX_MEMORY_MIB: Final = 1024
 
 

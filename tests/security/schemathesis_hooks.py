@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+from http import HTTPStatus
 from typing import Any
 
 import requests
@@ -10,11 +12,25 @@ import schemathesis
 
 SERVER, SERVER_TOKEN = "INCOMING_TEST_SERVER", "INCOMING_TEST_SERVER_TOKEN"
 """The environment variables with the URL and the token of the server: test_schemathesis.py sets them."""
-INTERIM = ("103", "104")
 OF_FILES = ("application/offset+octet-stream", "application/partial-upload")
 
 for media_type in OF_FILES:
     schemathesis.serializer.alias(media_type, "application/octet-stream")
+
+
+_read_status = http.client.HTTPResponse._read_status  # type: ignore[attr-defined]
+
+
+def _read_final_status(self: http.client.HTTPResponse) -> tuple[str, int, str]:
+    """Skips interim answers, such as 104, as RFC 9110 section 15.2 asks of clients. http.client skips 100."""
+    while True:
+        version, status, reason = _read_status(self)
+        if not HTTPStatus.SWITCHING_PROTOCOLS < status < HTTPStatus.OK:
+            return version, status, reason
+        http.client.parse_headers(self.fp)
+
+
+http.client.HTTPResponse._read_status = _read_final_status  # type: ignore[attr-defined]
 
 
 def map_path_parameters(context: object, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -48,12 +64,10 @@ def _part_of(ticket: str, path_parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def before_call(context: object, case: Any, kwargs: dict[str, Any]) -> None:
-    """Has the probe hold no answer for minutes, and send no interim answer, which `requests` can't read."""
+    """Has the probe hold no answer for minutes."""
     query = case.query or {}
     if str(query.get("hold", "")).isdigit():
         query["hold"] = "1"
-    if str(query.get("interim")) in INTERIM:
-        del query["interim"]
 
 
 schemathesis.hook(map_path_parameters)
