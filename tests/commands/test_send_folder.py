@@ -201,7 +201,7 @@ def test_a_file_that_the_app_has_may_vanish_but_not_change_before_a_killed_comma
     assert "2026/3.jpg" in arrived.tree
     if meanwhile == "vanishes":
         assert (sending.exit_code, sending.result["ending"]) == (0, "finished")
-        assert f"The app has the folder. It could not be compared. {file} is not there" in sending.said
+        assert f"The app has the folder. It could not be compared. {file} is gone" in sending.said
     else:
         assert (sending.exit_code, sending.result["ending"]) == (1, "failed")
         assert f"The app has the folder as it was when it was read. {file} has changed" in sending.said
