@@ -35,8 +35,8 @@ from tests.support.tally import tally
 
 TICKETS: Final = int(os.environ.get("INCOMING_TEST_TICKETS", "400"))
 AT_REST: Final = (State.ISSUED, State.PAUSED, State.FINISHED, State.CANCELLED)
-MAX_READS: Final = 30
-"""So many tickets may be read at a start, besides those that it has to look at."""
+MAX_READS: Final = 60
+"""So many reads may be of other tickets, or of the one whose app is called. Some follow each second."""
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_a_start_with_many_tickets_in_redis_reads_few_of_them(
     print(f"\n{storage}: a start with {TICKETS} tickets in Redis took {took_s:.2f} s")
     print(f"it took {had_s:.2f} s of CPU time, and read {count} tickets")
     paused = TICKETS // len(AT_REST) if storage == "local" else 0  # space is reserved for the rest of each
-    # Each of those is read by the start, by the sweep, and again under its lock.
-    assert count <= 3 * paused + MAX_READS
+    # Each of those is read four times by the start and the first sweep, which may not be over yet.
+    assert count <= 4 * paused + MAX_READS
     what = f"a start with {TICKETS:,} tickets in Redis"
     tally("fault", what, 1, "it read only the tickets that needed work")
