@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from dataclasses import dataclass
 from typing import cast
 
 from incoming.core.errors import BadParameter, StorageFailed, StorageFull
@@ -23,21 +24,15 @@ from incoming.uploads.integrity import Integrity, stored_checksum
 log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True, eq=False)
 class LeftOutFiles:
     """Leaves files out, and takes that back. It raises IncomingError, and no other error on purpose."""
 
-    def __init__(
-        self, context: UploadContext, claims: Claims, admission: Admission, integrity: Integrity,
-        checkpointer: Checkpointer,
-    ) -> None:  # fmt: skip
-        self._clock = context.clock
-        self._counters = context.counters
-        self._registry = context.registry
-        self._storages = context.storages
-        self._claims = claims
-        self._admission = admission
-        self._integrity = integrity
-        self._checkpointer = checkpointer
+    context: UploadContext
+    claims: Claims
+    admission: Admission
+    integrity: Integrity
+    checkpointer: Checkpointer
 
     def leave_out(self, claim: ClaimedUpload, index: int) -> None:
         """Leaves a file of a folder out, by its number in the list: its client can't read it any more.
@@ -58,27 +53,27 @@ class LeftOutFiles:
         is_early = bool(claim.compare) and not claim.is_same
         if is_early and not start < claim.taken_bytes < end:
             raise BadParameter("Index", "may name only a file that is stored in part, before the comparison")
-        storage, stored_crc = self._storages.of(ticket), 0
+        storage, stored_crc = self.context.storages.of(ticket), 0
         if storage.checksums is None:  # which needs no help. Nobody writes meanwhile: the client waits
             stored_crc = stored_checksum(storage, ticket.id, start, claim.taken_bytes)
-        with self._checkpointer.suspended(ticket.id), self._claims.lock(ticket.id) as live:
-            self._claims.use(claim)
+        with self.checkpointer.suspended(ticket.id), self.claims.lock(ticket.id) as live:
+            self.claims.use(claim)
             writer = live.require_writer()
             # No checkpoint may speak of what the storage is about to drop, whenever a kill comes.
-            claim.ticket = self._registry.change(ticket.id, LeaveOut(start), claim.token)
+            claim.ticket = self.context.registry.change(ticket.id, LeaveOut(start), claim.token)
             try:
                 cast(FolderWriter, writer).leave_out(index)
             except (StorageFull, StorageFailed) as exc:
                 claim.lost = claim.lost or exc  # what the storage has now is found out by the next claim
-                self._integrity.forget(ticket.id)
+                self.integrity.forget(ticket.id)
                 live.abort()
                 raise
-            self._integrity.left_out(claim.ticket, start, end, stored_crc)
+            self.integrity.left_out(claim.ticket, start, end, stored_crc)
             claim.left_out = (*claim.left_out, index)
             claim.left_out_from = start if is_early else None
-            self._counters.files_left_out += 1
-            self._claims.moved(ticket.id, live, self._clock.now_s())
-            self._admission.reserve(claim.ticket, writer)
+            self.context.counters.files_left_out += 1
+            self.claims.moved(ticket.id, live, self.context.clock.now_s())
+            self.admission.reserve(claim.ticket, writer)
             claim.update_offsets(writer)
         about = ticket.for_log(file_number=index + 1)
         log.info("upload %(ticket)s: its client has left out file %(file_number)d of the folder", about)
@@ -92,15 +87,17 @@ class LeftOutFiles:
         ticket, start = claim.ticket, claim.left_out_from
         if start is None or claim.is_same:
             return
-        with self._checkpointer.suspended(ticket.id), self._claims.lock(ticket.id) as live:
+        with self.checkpointer.suspended(ticket.id), self.claims.lock(ticket.id) as live:
             claim.check()
             writer = live.require_writer()
-            claim.ticket = self._registry.change(ticket.id, LeaveOut(start), claim.token)  # no checkpoint
+            claim.ticket = self.context.registry.change(
+                ticket.id, LeaveOut(start), claim.token
+            )  # no checkpoint
             writer.truncate(start)
             claim.left_out_from = None
             claim.left_out = cast(FolderWriter, writer).left_out
-            self._integrity.forget(ticket.id)
-            self._admission.reserve(claim.ticket, writer)
+            self.integrity.forget(ticket.id)
+            self.admission.reserve(claim.ticket, writer)
             claim.update_offsets(writer)
         log.info("upload %(ticket)s: a file of the folder is not left out after all", ticket.for_log())
 
@@ -109,7 +106,7 @@ class LeftOutFiles:
 
         Once its app has the folder, there are none if the ticket could not remember them: see `Ticket`.
         """
-        folders = self._storages.folders_of(ticket)
+        folders = self.context.storages.folders_of(ticket)
         if folders and live.writer:
             return cast(FolderWriter, live.writer).left_out
         if folders and ticket.state in HAS_FILE and not ticket.left_out:
@@ -120,7 +117,7 @@ class LeftOutFiles:
     def _range_of(self, claim: ClaimedUpload, index: int) -> tuple[int, int]:
         """Returns where a file that may be left out begins and ends. Raises BadParameter, StorageFailed."""
         claim.check()
-        folders = self._storages.folders_of(claim.ticket)
+        folders = self.context.storages.folders_of(claim.ticket)
         manifest = folders.manifest_of(claim.ticket.id) if folders else None
         if manifest is None:
             raise BadParameter("Index", "is only for the files of a folder, whose list has come")

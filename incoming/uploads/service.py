@@ -255,12 +255,6 @@ class Uploads:
 
     # --- for clients --------------------------------------------------------
 
-    def _part_is_complete(self, ticket_id: str) -> None:
-        self.assemblies.part_is_complete(ticket_id)
-
-    def _complete_paused(self, ticket: Ticket) -> None:
-        self.paused.complete(ticket)
-
     def claim(
         self, ticket_id: str, claim: Claim, listener: NewsListener, source: str = "",
         lease_s: float | None = None,
@@ -487,6 +481,12 @@ class Uploads:
         self.claims.end_all(Interrupted(error))
 
     # --- how -------------------------------------------------------------------------------------
+
+    def _part_is_complete(self, ticket_id: str) -> None:
+        self.assemblies.part_is_complete(ticket_id)
+
+    def _complete_paused(self, ticket: Ticket) -> None:
+        self.paused.complete(ticket)
 
     @property
     def stopping(self) -> bool:

@@ -7,6 +7,7 @@ ticket has a mark where they begin, unless its storage keeps them apart from wha
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 from incoming.core.errors import IncomingError
 from incoming.core.lifecycle import BeginUnchecked, EndUnchecked
@@ -19,18 +20,14 @@ from incoming.uploads.integrity import Integrity
 log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True, eq=False)
 class UncheckedBytes:
     """The unchecked bytes of all uploads. Its methods raise IncomingError, and no other error on purpose."""
 
-    def __init__(
-        self, context: UploadContext, claims: Claims, admission: Admission, integrity: Integrity
-    ) -> None:
-        self._clock = context.clock
-        self._registry = context.registry
-        self._storages = context.storages
-        self._claims = claims
-        self._admission = admission
-        self._integrity = integrity
+    context: UploadContext
+    claims: Claims
+    admission: Admission
+    integrity: Integrity
 
     def begin(self, claim: ClaimedUpload) -> None:
         """Begins a range of unchecked bytes, whose checksum comes after them.
@@ -38,13 +35,13 @@ class UncheckedBytes:
         Until `accept` or `discard`, they count as not stored. Raises why the claim was lost, WrongState while
         bytes are unchecked already, StorageFull, StorageFailed.
         """
-        with self._claims.lock(claim.ticket.id) as live:
-            self._claims.use(claim)
+        with self.claims.lock(claim.ticket.id) as live:
+            self.claims.use(claim)
             writer = live.require_writer()
             event = BeginUnchecked(writer.taken_bytes)
             claim.ticket = self._marked(claim, event)
             writer.begin_unchecked()
-            self._integrity.begin_unchecked(claim.ticket.id)
+            self.integrity.begin_unchecked(claim.ticket.id)
 
     def accept(self, claim: ClaimedUpload) -> None:
         """Ends a range of unchecked bytes that agree with their checksum: they are stored like all others.
@@ -52,17 +49,17 @@ class UncheckedBytes:
         Does nothing when there are none. Raises why the claim was lost; StorageFull, StorageFailed: then they
         are still unchecked.
         """
-        with self._claims.lock(claim.ticket.id) as live:
-            self._claims.use(claim)
+        with self.claims.lock(claim.ticket.id) as live:
+            self.claims.use(claim)
             writer = live.require_writer()
         if claim.ticket.checked_bytes is not None:
             writer.accept_unchecked()  # without the lock: a newer claim need not wait for it
-        with self._claims.lock(claim.ticket.id):
+        with self.claims.lock(claim.ticket.id):
             claim.check()
             if claim.ticket.checked_bytes is not None:
-                checkpoint = self._integrity.unchecked_checkpoint(claim.ticket.id)
+                checkpoint = self.integrity.unchecked_checkpoint(claim.ticket.id)
                 claim.ticket = self._marked(claim, EndUnchecked(checkpoint))
-                self._integrity.accept_unchecked(claim.ticket.id)
+                self.integrity.accept_unchecked(claim.ticket.id)
             claim.update_offsets(writer)
 
     def discard(self, claim: ClaimedUpload) -> None:
@@ -71,8 +68,8 @@ class UncheckedBytes:
         Does nothing when there are none. Raises why the claim was lost; StorageFull, StorageFailed: then the
         claim is lost for the same reason, and the next one discards them.
         """
-        with self._claims.lock(claim.ticket.id) as live:
-            self._claims.use(claim)
+        with self.claims.lock(claim.ticket.id) as live:
+            self.claims.use(claim)
             writer = live.require_writer()
             if claim.ticket.checked_bytes is not None:
                 try:
@@ -92,18 +89,18 @@ class UncheckedBytes:
         if checked_bytes is None:
             checked_bytes = ticket.acknowledged_bytes(writer.taken_bytes)
         discarded_bytes = writer.taken_bytes - checked_bytes
-        if discarded_bytes > 0 or self._storages.of(ticket).keeps_unchecked_apart:
+        if discarded_bytes > 0 or self.context.storages.of(ticket).keeps_unchecked_apart:
             about = ticket.for_log(discarded_bytes=discarded_bytes)
             writer.truncate(checked_bytes)
-            self._admission.reserve(ticket, writer)  # they are still to come
+            self.admission.reserve(ticket, writer)  # they are still to come
             log.info("upload %(ticket)s: discarded %(discarded_bytes)d unchecked bytes", about)
-        self._integrity.discard_unchecked(ticket, writer.taken_bytes)
+        self.integrity.discard_unchecked(ticket, writer.taken_bytes)
 
     def _marked(self, claim: ClaimedUpload, event: BeginUnchecked | EndUnchecked) -> Ticket:
         """Returns the claim's ticket after this event.
 
         Nobody else need know of the mark where no unchecked byte becomes durable.
         """
-        if self._storages.of(claim.ticket).keeps_unchecked_apart:
-            return claim.ticket.apply(event, self._clock.now_s())
-        return self._registry.change(claim.ticket.id, event, claim.token)
+        if self.context.storages.of(claim.ticket).keeps_unchecked_apart:
+            return claim.ticket.apply(event, self.context.clock.now_s())
+        return self.context.registry.change(claim.ticket.id, event, claim.token)
