@@ -6,7 +6,6 @@ begins again. INCOMING_TEST_FOLDERS says how many folders (5 unless set); INCOMI
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
@@ -64,10 +63,10 @@ class Upload:
     def is_begun(self) -> bool:
         """Returns whether the server has stored some of it. A busy one may have read nothing yet."""
         try:
-            state = HttpUpload(self.server.url, self.ticket_id).ask("GET", {"Accept": "application/json"})
+            state = HttpUpload(self.server.url, self.ticket_id).look()
         except OSError:  # it is being restarted
             return False
-        return bool(json.loads(state.body).get("offset_bytes"))
+        return bool(state.get("offset_bytes"))
 
     def wait_carried(self, part: float) -> None:
         """Waits until so much more of the folder has left the client, and some of it is stored."""

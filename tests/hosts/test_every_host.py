@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import itertools
-import json
 import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -31,17 +29,10 @@ from tests.support.websocket import ConnectionClosed, HandshakeRefused, WebSocke
 
 _seeds = itertools.count(9000)
 LENGTH_BYTES = 5 * MIB + 17
-JSON = {"Accept": "application/json"}
 
 
 def data() -> FileBytes:
     return FileBytes(LENGTH_BYTES, next(_seeds))
-
-
-def state_of(upload: HttpUpload) -> dict[str, Any]:
-    """Returns the state of an upload, and disturbs nobody."""
-    state: dict[str, Any] = json.loads(upload.ask("GET", JSON).body)
-    return state
 
 
 def b64(digits: str) -> str:
@@ -123,7 +114,7 @@ def test_what_had_arrived_over_http_when_a_connection_broke_is_stored(
             send(content[at : at + (chunk_bytes or sent_bytes)])
         request.break_off(reset=reset)
     # GET only looks. HEAD takes over, and would end the reading.
-    wait_until(lambda: state_of(upload)["offset_bytes"] == sent_bytes, "all that was sent is stored")
+    wait_until(lambda: upload.look()["offset_bytes"] == sent_bytes, "all that was sent is stored")
     assert upload.ask("HEAD").offset_bytes == sent_bytes
     assert host.stored_file(upload.ticket_id).read_bytes() == content
 
@@ -155,7 +146,7 @@ def test_a_request_for_the_offset_takes_an_upload_over_from_a_request_that_is_si
     with upload.open("PUT", length) as old:
         send = old.send_chunk if is_chunked else old.send
         send(file.read(0, 2 * MIB))
-        wait_until(lambda: state_of(upload)["offset_bytes"], "the beginning is stored")
+        wait_until(lambda: upload.look()["offset_bytes"], "the beginning is stored")
         offset = upload.head().offset_bytes
         assert 0 < offset <= 2 * MIB
         answer = old.answer()
@@ -174,7 +165,7 @@ def test_no_client_over_http_is_told_of_success_before_the_app_has_the_file(
     upload.create(LENGTH_BYTES)
     with ThreadPoolExecutor(1) as pool:
         last = pool.submit(upload.append, 0, file.read(0, LENGTH_BYTES))
-        wait_until(lambda: state_of(upload)["state"] == "handing_over", "all bytes are stored")
+        wait_until(lambda: upload.look()["state"] == "handing_over", "all bytes are stored")
         assert LENGTH_BYTES - WITHHELD_BYTES <= upload.head().offset_bytes < LENGTH_BYTES
         assert IetfClient(upload, 9).head().is_complete is False
         assert "has the file" not in upload.ask("GET").text

@@ -16,6 +16,7 @@ from tests.support.app import ScriptedApp
 from tests.support.client_v2 import ClientV2
 from tests.support.cluster import Cluster, own_cluster
 from tests.support.data import MIB, FileBytes
+from tests.support.owned_process import children_of
 from tests.support.s3_server import S3Server
 from tests.support.server import RunningServer
 from tests.support.waiting import wait_until
@@ -36,12 +37,6 @@ def backend() -> Iterator[ScriptedApp]:
         yield running
 
 
-def workers(server: RunningServer) -> list[int]:
-    """Returns the ids of the processes that the server has started."""
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
-    return [int(pid) for pid in children.split()]
-
-
 def answers(server: RunningServer) -> bool:
     return requests.get(f"{server.url}/incoming/healthz", timeout=60).text == "ok"
 
@@ -49,7 +44,7 @@ def answers(server: RunningServer) -> bool:
 def test_two_workers_serve_one_port_and_stop_together(cluster: Cluster, backend: ScriptedApp) -> None:
     (server,) = cluster.servers
     wait_until(lambda: answers(server), "the server is healthy")
-    pids = workers(server)
+    pids = children_of(server.pid)
     assert len(pids) == 2
     data = [FileBytes(9 * MIB, number) for number in range(4)]
     clients = [ClientV2(server.url, cluster.new_ticket(backend), one).open() for one in data]
@@ -68,27 +63,27 @@ def test_a_worker_that_was_killed_is_replaced_and_its_uploads_resume(
     data = FileBytes(20 * MIB, 7)
     client = ClientV2(server.url, cluster.new_ticket(backend), data).open()
     client.send_until_stored(9 * MIB)
-    before = workers(server)
+    before = children_of(server.pid)
     for pid in before:
         os.kill(pid, signal.SIGKILL)
     client.drop()
     client.upload()
     assert client.resumed_at[-1] >= 9 * MIB
     assert backend.wait_for(1)[0].sha256 == data.sha256
-    wait_until(lambda: len(set(workers(server)) - set(before)) == 2, "both are replaced")
+    wait_until(lambda: len(set(children_of(server.pid)) - set(before)) == 2, "both are replaced")
 
 
 def test_all_workers_are_replaced_one_after_the_other(cluster: Cluster, backend: ScriptedApp) -> None:
     (server,) = cluster.servers
     wait_until(lambda: answers(server), "the server is healthy")
-    before = set(workers(server))
+    before = set(children_of(server.pid))
     os.kill(server.pid, signal.SIGHUP)
 
     def are_replaced() -> bool:
         # No connection is refused. One that a stopping worker had accepted hears "stopping", or is reset.
         with suppress(requests.exceptions.ConnectionError):
             answers(server)
-        return len(workers(server)) == 2 and not before & set(workers(server))
+        return len(children_of(server.pid)) == 2 and not before & set(children_of(server.pid))
 
     wait_until(are_replaced, "both are replaced")
     data = FileBytes(MIB, 8)

@@ -23,6 +23,7 @@ import yaml
 
 from tests.net.namespaces import Namespace
 from tests.support.nginx import MAIN
+from tests.support.owned_process import children_of
 from tests.support.s3_server import weed
 from tests.support.server import ROOT
 from tests.support.tools import program
@@ -38,8 +39,7 @@ ISOLATED: Final = ("unshare", "--mount", "--pid", "--fork", "--kill-child=KILL",
 
 def first_child(pid: int) -> int:
     """Waits until a process has a child, and returns its id."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    return int(wait_until(lambda: children.read_text().split(), f"process {pid} has a child")[0])
+    return wait_until(lambda: children_of(pid), f"process {pid} has a child")[0]
 
 
 class Image:

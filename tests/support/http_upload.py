@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import http.client
+import json
 import os
 import socket
 import struct
@@ -11,7 +12,7 @@ import sys
 import termios
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from tests.support.waiting import wait_until
@@ -103,6 +104,11 @@ class HttpUpload:
     def url(self) -> str:
         """The address as clients get it."""
         return f"http://{self.host}:{self.port}{self.path}"
+
+    def look(self) -> dict[str, Any]:
+        """Returns how the upload stands, as JSON tells it, and disturbs nobody."""
+        told: dict[str, Any] = json.loads(self.ask("GET", {"Accept": "application/json"}).body)
+        return told
 
     def open(self, method: str, headers: Headers | None = None, below: str = "") -> OpenRequest:
         """Sends the head of a request and nothing of its body. `below`: what follows the ticket's address."""

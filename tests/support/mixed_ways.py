@@ -614,8 +614,7 @@ class MixedUpload:
         expected_bytes, life = self.told.expected
 
         def is_stored() -> bool:
-            state = json.loads(self.http.ask("GET", {"Accept": "application/json"}).body)
-            return bool(state.get("offset_bytes") == expected_bytes)  # an error has none
+            return bool(self.http.look().get("offset_bytes") == expected_bytes)  # an error has none
 
         if life is None or expected_bytes >= self.length_bytes - WITHHELD_BYTES:
             return False

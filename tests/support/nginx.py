@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.certificates import make_certificate
+from tests.support.owned_process import children_of
 from tests.support.proxy import Proxy
 from tests.support.server import ROOT
 from tests.support.tools import program
@@ -67,8 +68,7 @@ class Nginx(Proxy):
     def workers(self) -> list[int]:
         """Returns the process ids of the workers, those included that only finish what they have begun."""
         assert self._process
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        return [int(pid) for pid in children.read_text().split()]
+        return children_of(self._process.pid)
 
     def reload(self) -> None:
         """`nginx -s reload` with the site as it is now; returns when a new worker runs."""

@@ -6,9 +6,15 @@ import contextlib
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import Final
 
 STOP_DEADLINE_S: Final = 60.0
+
+
+def children_of(pid: int) -> list[int]:
+    """Returns the ids of the processes that this one has started, and that it has not waited for."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 class OwnedProcess:
