@@ -2546,6 +2546,7 @@
       }
       this.note_taken(Math.min(Math.max(offset, taken), this.bytes_tx), connection);
       if (offset === upload.bytes_acked) return true;
+      connection.waits = connection.waits && offset < this.bytes_tx;
       this.take_stored(offset);
       upload.bytes_acked = offset;
       upload.has_progressed();
@@ -2703,6 +2704,7 @@
       this.on_way.push(zeros2);
       this.left_out_to = this.bytes_tx = this.bytes_asked = this.bytes_taken = to;
       this.chunks_tx_now += 1;
+      connection.waits = true;
       this.upload.send_message("MsgLeaveOut", { Index: index });
       return true;
     }

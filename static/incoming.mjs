@@ -2544,6 +2544,7 @@ var Sending = class {
     }
     this.note_taken(Math.min(Math.max(offset, taken), this.bytes_tx), connection);
     if (offset === upload.bytes_acked) return true;
+    connection.waits = connection.waits && offset < this.bytes_tx;
     this.take_stored(offset);
     upload.bytes_acked = offset;
     upload.has_progressed();
@@ -2701,6 +2702,7 @@ var Sending = class {
     this.on_way.push(zeros2);
     this.left_out_to = this.bytes_tx = this.bytes_asked = this.bytes_taken = to;
     this.chunks_tx_now += 1;
+    connection.waits = true;
     this.upload.send_message("MsgLeaveOut", { Index: index });
     return true;
   }

@@ -46,8 +46,8 @@ export class Connection {
     this.round = 0; // how often something was asked for again
     this.silent_s = 0;
     this.silence_s = this.idle_silence_s = this.timeout_s = CONNECT_TIMEOUT_S;
-    this.waits = false; // chunks are in flight
-    this.untaken_s = 0; // and none of them has arrived for so long
+    this.waits = false; // chunks are in flight, or a file is to be left out
+    this.untaken_s = 0; // and the server has taken none of that for so long
     this.pinged = false;
     this.retry_after_s = 0; // from a server that stops
     this.reading = 0; // reads of the file that are pending for this connection

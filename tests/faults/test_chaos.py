@@ -29,7 +29,7 @@ from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer, new_upload
 from tests.support.tally import tally
 from tests.support.waiting import wait_until
-from tests.support.websocket import ConnectionClosed, HandshakeRefused
+from tests.support.websocket import PING, TEXT, ConnectionClosed, HandshakeRefused
 
 CHAOS_S: Final = float(os.environ.get("INCOMING_TEST_CHAOS_S", "18"))
 SEED: Final = int(os.environ.get("INCOMING_TEST_SEED", random.randrange(1 << 32)))
@@ -214,6 +214,34 @@ def test_whatever_is_spoiled_nothing_arrives_but_what_a_client_has_sent(tempest:
     clients_upload_for(tempest, CHAOS_S / 6)
     tempest.check()
     tempest.check_that_most_have_finished()
+
+
+class LastAcknowledgementBecomesPing(ChaosProxy):
+    """Spoils a single bit, so that both sides wait for each other: the opcode of an acknowledgement."""
+
+    def __init__(self, target_port: int, length_bytes: int) -> None:
+        super().__init__(target_port, Climate(weights={}, refused=0.0), SEED)
+        self._text = f'"MsgStored", "MsgData": {{"Offset": {length_bytes},'.encode()
+
+    def _spoil(self, block: bytes) -> bytes:
+        start = block.rfind(bytes([0x80 | TEXT]), 0, max(block.find(self._text), 0))
+        if start < 0 or self.happened["flip"]:
+            return block
+        self.happened["flip"] += 1
+        return block[:start] + bytes([0x80 | PING]) + block[start + 1 :]
+
+
+def test_a_client_that_gets_nothing_but_pings_comes_back(start_server: StartServer, app: ScriptedApp) -> None:
+    server, data = start_server(**SETTINGS), FILES[2]
+    with LastAcknowledgementBecomesPing(server.port, data.length_bytes) as network:
+        ticket_id = new_upload(server, app.url)
+        url = f"http://{network.host}"
+        client = StubbornClient(url, ticket_id, data, "film.mov", timeout_s=SILENCE_S)
+        assert client.upload_or_say_why_not(AFTERWARDS_S) == ""
+        client.drop()
+        assert network.happened["flip"] == 1
+    assert client.resumed_at == [0, data.length_bytes]
+    assert [d.sha256 for d in app.about(ticket_id)] == [data.sha256]
 
 
 # --- a page with the library ---------------------------------------------------------------------------

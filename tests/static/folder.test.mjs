@@ -424,6 +424,35 @@ test('a connection that is lost before the server has left out a file does not m
   }
 });
 
+test('a request to leave out a file that gets no answer is made again over a new connection', async () => {
+  for (const at_kib of [0, 5]) { // nothing of the file, or a part of it, is stored then
+    const page = new Page();
+    const files = [placed('photos/a', 300), placed('photos/b', 20 * KIB), placed('photos/c', 300)];
+    const stream = stream_of(files.map(line), files);
+    const ranges = ranges_of(stream, files);
+    const at = ranges[1][0] + at_kib * KIB;
+    const uploader = begin(page, files, { when_unreadable: 'leave_out' });
+    files[1].trouble = 'missing';
+    const server = new FolderServer(page, { ranges });
+    server.stored = stream.slice(0, at);
+    const { hears } = server;
+    server.hears = (socket, said) => (said.MsgType === 'MsgLeaveOut' ? 0 : hears.call(server, socket, said));
+    await server.serves({ Compare: [[0, at]] });
+    const { socket } = page;
+    for (let seen = socket.said.length, waited_s = 0; waited_s < 12 && uploader.connected; waited_s += 1) {
+      await page.pass(1);
+      for (; seen < socket.said.length && uploader.connected; seen += 1) socket.hears('MsgPong', {}); // it waits for us
+    }
+    assert.equal(uploader.connected, false);
+    delete server.hears;
+    await page.seconds_until_dialled();
+    await server.serves({ Compare: [[0, at]] });
+    stream.fill(0, ...ranges[1]);
+    assert.deepEqual(server.stored, stream);
+    assert.deepEqual([server.is_complete, server.left_out], [true, [1]]);
+  }
+});
+
 test('what was left out is told at the end, although the connection was lost then, and the server knows it no more', async () => {
   const page = new Page();
   const files = [placed('photos/a', 3 * KIB), placed('photos/b', 2 * KIB), placed('photos/c', 3 * KIB)];

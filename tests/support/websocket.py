@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import os
 import select
 import socket
@@ -180,15 +181,18 @@ class WebSocket:
         return Frame(header[0], payload)
 
     def receive(self) -> bytes:
-        """Returns the next message; answers pings on the way.
+        """Returns the next message; answers pings on the way, which give the peer no more time for it.
 
-        Raises ConnectionClosed after it has answered the close frame (RFC 6455 section 5.5.1).
+        Raises ConnectionClosed after it has answered the close frame (RFC 6455 section 5.5.1), TimeoutError.
         """
+        deadline_s = time.monotonic() + (self.socket.gettimeout() or math.inf)
         while True:
             frame = self.receive_frame()
             assert not frame.first_byte & 0x70, "reserved bits, though no extension was agreed"
             if frame.opcode == PING:
                 self.send_frame(0x80 | PONG, frame.payload)
+                if time.monotonic() >= deadline_s:
+                    raise TimeoutError("nothing but pings")
             elif frame.opcode == CLOSE:
                 self._end(frame.payload)
             elif frame.opcode != PONG:
