@@ -1122,6 +1122,10 @@ var Connection = class {
     const waits = !this.is_http && !this.open && !this.was_asked;
     return waits && this.silent_s >= SLOW_OPEN_S && worker.silent_ticks < 2;
   }
+  /** What was sent last may have been damaged in transit. */
+  is_unanswered() {
+    return this.confirmed && this.unanswered_s >= this.silence_s;
+  }
   is_dead() {
     return Math.max(this.silent_s, this.untaken_s) >= this.timeout_s;
   }
@@ -2849,10 +2853,14 @@ var Upload = class {
     if (this.transition("cancel")) {
       this.cancel_msg = reason;
       this.retry.stop();
-      this.send_message("MsgCancel", { Reason: reason });
+      this.send_cancel();
       this.share.pass_on({ cancel: reason });
     }
     this.settle();
+  }
+  send_cancel() {
+    if (this.connection) this.connection.unanswered_s = 0;
+    this.send_message("MsgCancel", { Reason: this.cancel_msg });
   }
   /** Cancels when the page's signal says so. @param {AbortSignal} signal */
   obey(signal) {
@@ -3008,7 +3016,7 @@ var Upload = class {
       this.send_message("MsgAgree", { Crc32c: [] });
       this.transition("arrive");
     } else if (this.state === "cancelling") {
-      this.send_message("MsgCancel", { Reason: this.cancel_msg });
+      this.send_cancel();
     } else {
       this.transition("rewind");
       this.sending.prove(connection);
@@ -3050,12 +3058,13 @@ var Upload = class {
     if (connection.is_dead()) this.retry.on_lost(0, "");
     else if (connection.reading_s >= READ_TIMEOUT_S) this.retry.later("file_unreadable", { key: "file_unreadable_now" });
     else if (this.state === "arrived" && connection.confirmed) this.wait_for_app(connection);
+    else if (this.state === "cancelling" && connection.is_unanswered()) this.send_cancel();
   }
   /** @param {Connection} connection */
   wait_for_app(connection) {
     this.retry.tries = 0;
-    const { completed, handed_over, unanswered_s, silence_s } = connection;
-    if (completed && !handed_over && unanswered_s >= silence_s) this.sending.send_complete(connection);
+    const { completed, handed_over } = connection;
+    if (completed && !handed_over && connection.is_unanswered()) this.sending.send_complete(connection);
   }
   has_progressed() {
     this.retry.tries = this.retry.doubtful_tries = this.reading.unreadable_tries = 0;

@@ -41,7 +41,7 @@ export class Connection {
     this.compare = []; // whose checksums the server wants to have
     this.agreed = false; // and it got the checksums that it asked for: chunks may follow
     this.completed = false; // and MsgComplete
-    this.unanswered_s = 0; // since MsgComplete was sent
+    this.unanswered_s = 0; // since MsgComplete or MsgCancel was sent
     this.handed_over = false; // the handover has begun
     this.round = 0; // how often something was asked for again
     this.silent_s = 0;
@@ -165,6 +165,11 @@ export class Connection {
   is_slow_to_open() {
     const waits = !this.is_http && !this.open && !this.was_asked;
     return waits && this.silent_s >= SLOW_OPEN_S && worker.silent_ticks < 2; // else the worker has ended
+  }
+
+  /** What was sent last may have been damaged in transit. */
+  is_unanswered() {
+    return this.confirmed && this.unanswered_s >= this.silence_s;
   }
 
   is_dead() {

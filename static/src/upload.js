@@ -138,10 +138,15 @@ export class Upload {
     if (this.transition('cancel')) {
       this.cancel_msg = reason;
       this.retry.stop();
-      this.send_message('MsgCancel', { Reason: reason });
+      this.send_cancel();
       this.share.pass_on({ cancel: reason });
     }
     this.settle();
+  }
+
+  send_cancel() {
+    if (this.connection) this.connection.unanswered_s = 0;
+    this.send_message('MsgCancel', { Reason: this.cancel_msg });
   }
 
   /** Cancels when the page's signal says so. @param {AbortSignal} signal */
@@ -276,7 +281,7 @@ export class Upload {
       this.send_message('MsgAgree', { Crc32c: [] });
       this.transition('arrive');
     } else if (this.state === 'cancelling') {
-      this.send_message('MsgCancel', { Reason: this.cancel_msg });
+      this.send_cancel();
     } else {
       this.transition('rewind');
       this.sending.prove(connection);
@@ -324,14 +329,14 @@ export class Upload {
     if (connection.is_dead()) this.retry.on_lost(0, '');
     else if (connection.reading_s >= READ_TIMEOUT_S) this.retry.later('file_unreadable', { key: 'file_unreadable_now' });
     else if (this.state === 'arrived' && connection.confirmed) this.wait_for_app(connection);
+    else if (this.state === 'cancelling' && connection.is_unanswered()) this.send_cancel();
   }
 
   /** @param {Connection} connection */
   wait_for_app(connection) {
     this.retry.tries = 0; // no acknowledgement will come to do so
-    const { completed, handed_over, unanswered_s, silence_s } = connection;
-    // MsgComplete may have been damaged in transit.
-    if (completed && !handed_over && unanswered_s >= silence_s) this.sending.send_complete(connection);
+    const { completed, handed_over } = connection;
+    if (completed && !handed_over && connection.is_unanswered()) this.sending.send_complete(connection);
   }
 
   has_progressed() {

@@ -90,6 +90,25 @@ test('a cancel that the server is silent about is said over a new connection', a
   assert.equal(uploader.cancelling, true);
 });
 
+test('a cancel that got lost is said again to a server that answers everything else', async () => {
+  const page = new Page();
+  const uploader = await page.uploading();
+  uploader.cancel('enough');
+  const { socket } = page;
+  await page.stores(4 * KIB);
+  const before = socket.messages.length;
+  for (let seen = before, waited_s = 0; waited_s < 12; waited_s += 1) {
+    await page.pass(1);
+    for (; seen < socket.messages.length; seen += 1) {
+      if (socket.messages[seen].MsgType === 'MsgPing') socket.hears('MsgPong', {});
+    }
+  }
+  const again = socket.messages.slice(before).filter(({ MsgType }) => MsgType !== 'MsgPing');
+  assert.deepEqual(again, [CANCEL], 'once, and the server has ten seconds for its answer');
+  socket.hears('MsgCancelAck', { Ack: true });
+  assert.equal(uploader.cancelled, true);
+});
+
 test('a cancel that came too late loses: all was sent and complete before the server read it', async () => {
   const page = new Page();
   const uploader = await page.uploading(new FakeFile(2 * KIB));

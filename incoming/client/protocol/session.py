@@ -90,7 +90,7 @@ class Session:
         self._compare: Ranges = ()
         self._proof = ResumeProof(())
         self._cancelling = self._was_confirmed = False
-        self._retry_after_s, self._completed_s = 0.0, now_s
+        self._retry_after_s, self._concluded_s = 0.0, now_s
         self._app_crc32c: int | None = None
         self._leaving: LeavingOut | None = None
         self._has_arrived = False
@@ -160,8 +160,7 @@ class Session:
             self.stage, self._has_arrived = Stage.AWAITING_APP, True
             return [*actions, SendMessage(MsgAgree(()))]
         if self._cancelling:
-            self.stage = Stage.CANCELLING
-            return [*actions, SendMessage(MsgCancel(CANCEL_REASON))]
+            return [*actions, *self._cancel(now_s)]
         self.stage, self._compare, self._proof = Stage.PROVING, conf.compare, ResumeProof(conf.compare)
         return [*actions, *self._agree(now_s)]
 
@@ -223,7 +222,7 @@ class Session:
         crc32c = self.transfer.crc32c() if self.stage in (Stage.SENDING, Stage.COMPLETING) else None
         if crc32c is None:
             return []
-        self.stage, self._completed_s = Stage.COMPLETING, now_s
+        self.stage, self._concluded_s = Stage.COMPLETING, now_s
         return [SendMessage(MsgComplete(crc32c, self.transfer.round))]
 
     # --- files of a folder that are left out -----------------------------------------------------------
@@ -366,7 +365,10 @@ class Session:
             self.retry_at_s = now_s
         if self.stage not in (Stage.PROVING, Stage.SENDING, Stage.COMPLETING):
             return []  # sent as soon as there is a connection
-        self.stage = Stage.CANCELLING
+        return self._cancel(now_s)
+
+    def _cancel(self, now_s: float) -> Actions:
+        self.stage, self._concluded_s = Stage.CANCELLING, now_s
         return [SendMessage(MsgCancel(CANCEL_REASON))]
 
     # --- errors -----------------------------------------------------------------------------------------
@@ -416,8 +418,11 @@ class Session:
     def _check_connection(self, now_s: float) -> Actions:
         if self._timeouts.is_dead(now_s, self.transfer.in_flight_since_s):
             return self._back_off("The connection is dead: the server is silent.", now_s)
-        if self.stage is Stage.COMPLETING and now_s - self._completed_s >= self._timeouts.silence_s:
-            return self._complete(now_s)  # the message may have been damaged in transit
+        if now_s - self._concluded_s >= self._timeouts.silence_s:  # the message may have been damaged in transit
+            if self.stage is Stage.COMPLETING:
+                return self._complete(now_s)
+            if self.stage is Stage.CANCELLING:
+                return self._cancel(now_s)
         if self.stage is not Stage.REQUESTING and self._timeouts.is_ping_due(now_s):
             return [SendMessage(MsgPing())]
         return []

@@ -615,6 +615,13 @@ def test_a_cancellation_is_said_as_soon_as_there_is_a_connection(stage: Stage) -
     assert talk.hear(conf(10, ((0, 10),))) == [SendMessage(MsgCancel(CANCEL_REASON))]
 
 
+def test_a_cancellation_is_repeated_when_it_was_lost() -> None:
+    talk = in_stage(Stage.CANCELLING)
+    talk.hear(MsgPong(), later_s=SILENCE_S - 1)
+    assert talk.hear(Tick(), later_s=1) == [SendMessage(MsgCancel(CANCEL_REASON))]
+    assert talk.hear(MsgCancelAck(True)) == [CloseConnection()]
+
+
 def test_a_cancellation_that_comes_too_late_ends_without_a_wrong_word() -> None:
     for talk in (sent().after(Stop(cancel=True), HANDING_OVER), arrived().after(Stop(cancel=True))):
         assert talk.session.outcome
