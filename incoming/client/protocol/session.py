@@ -418,7 +418,7 @@ class Session:
     def _check_connection(self, now_s: float) -> Actions:
         if self._timeouts.is_dead(now_s, self.transfer.in_flight_since_s):
             return self._back_off("The connection is dead: the server is silent.", now_s)
-        if now_s - self._concluded_s >= self._timeouts.silence_s:  # the message may have been damaged in transit
+        if now_s - self._concluded_s >= self._timeouts.silence_s:  # the message may have been damaged
             if self.stage is Stage.COMPLETING:
                 return self._complete(now_s)
             if self.stage is Stage.CANCELLING:
