@@ -36,6 +36,8 @@ class Delivery:
     received_at_s: float
     sha256: str
     size_bytes: int | None
+    caller_has_gone: bool
+    """Whether the server that made the call was killed, or had given up, before it was on record."""
 
     @property
     def fields(self) -> dict[str, str]:
@@ -174,7 +176,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # the next call may have ended with the file
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
-        delivery = Delivery(path, headers, pairs, time.monotonic(), sha256, size_bytes)
+        has_gone = self._caller_has_gone()
+        delivery = Delivery(path, headers, pairs, time.monotonic(), sha256, size_bytes, has_gone)
         self._send(self.server.app.answer(delivery))
 
     def _caller_has_gone(self) -> bool:
