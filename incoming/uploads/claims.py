@@ -282,7 +282,7 @@ class Claims:
         if taken_from:
             lost.add(taken_from)
         if before and news:
-            before.lost = news.error
+            before.lost = before.lost or news.error
         for token in lost - {claim.token if claim else ""}:
             if news:
                 self._news.tell(ticket_id, news, token)

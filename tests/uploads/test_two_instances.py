@@ -180,6 +180,17 @@ def test_what_a_zombie_has_sent_to_the_store_in_vain_ends_its_connection(
     assert isinstance(zombie.claim.lost, TakenOver)
 
 
+def test_a_claim_that_was_taken_over_keeps_that_reason_when_the_upload_ends_later(
+    world: World, first: Instance, second: Instance
+) -> None:
+    ticket_id, zombie = in_progress(first)
+    second.claim(ticket_id, LENGTH_BYTES)
+    world.runtime.settle()
+    first.uploads.cancel_by_app(ticket_id, "")
+    with pytest.raises(TakenOver):
+        first.uploads.cancel_by_client(zombie.claim, "no")
+
+
 def test_an_upload_may_go_to_and_fro(world: World, first: Instance, second: Instance) -> None:
     ticket_id = first.new_ticket(digest="sha256")
     for number, instance in enumerate((first, second) * 4):
