@@ -62,9 +62,9 @@ def choose(page: Browser, file: Path) -> None:
 
 def shown(page: Browser) -> str:
     """Returns what the page tells of its file."""
-    text: str = page.execute_script(
-        "return document.querySelector('incoming-upload').shadowRoot.querySelector('.row')?.innerText"
-    )
+    field = "document.querySelector('incoming-upload:defined')"
+    wait_until(lambda: page.execute_script(f"return !!{field}"), "the field is there")
+    text: str = page.execute_script(f"return {field}.shadowRoot.querySelector('.row')?.innerText")
     return text or ""
 
 
