@@ -97,12 +97,7 @@ test('a cancel that got lost is said again to a server that answers everything e
   const { socket } = page;
   await page.stores(4 * KIB);
   const before = socket.messages.length;
-  for (let seen = before, waited_s = 0; waited_s < 12; waited_s += 1) {
-    await page.pass(1);
-    for (; seen < socket.messages.length; seen += 1) {
-      if (socket.messages[seen].MsgType === 'MsgPing') socket.hears('MsgPong', {});
-    }
-  }
+  await page.pass_with_pongs(12);
   const again = socket.messages.slice(before).filter(({ MsgType }) => MsgType !== 'MsgPing');
   assert.deepEqual(again, [CANCEL], 'once, and the server has ten seconds for its answer');
   socket.hears('MsgCancelAck', { Ack: true });

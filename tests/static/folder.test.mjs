@@ -97,6 +97,14 @@ function ranges_of(stream, files) {
   return files.map(({ size }) => [at, at += size]);
 }
 
+/** Starts the upload of three files, the middle one of which is large. What the page can't read is left out. */
+function begin_three(page) {
+  const files = [placed('photos/a', 300), placed('photos/b', 20 * KIB), placed('photos/c', 300)];
+  const stream = stream_of(files.map(line), files);
+  const ranges = ranges_of(stream, files);
+  return { files, stream, ranges, uploader: begin(page, files, { when_unreadable: 'leave_out' }) };
+}
+
 const SMALL = [placed('photos/a.txt', 10), placed('photos/b/c.txt', 0), placed('photos/b/d.txt', 700), placed('photos/z', 20 * KIB)];
 
 test('a folder is its list, sorted by path, and then the bytes of all files', async () => {
@@ -335,10 +343,7 @@ test('a file that has become shorter is left out, and of a longer one comes what
 
 test('a large file that is left out in its middle counts as zeros from its beginning', async () => {
   const page = new Page();
-  const files = [placed('photos/a', 300), placed('photos/b', 20 * KIB), placed('photos/c', 300)];
-  const stream = stream_of(files.map(line), files);
-  const ranges = ranges_of(stream, files);
-  begin(page, files, { when_unreadable: 'leave_out' });
+  const { files, stream, ranges } = begin_three(page);
   const server = new FolderServer(page, { chunk_bytes: KIB, ranges });
   const { hears } = server;
   server.hears = (socket, said) => {
@@ -377,11 +382,8 @@ test('files that change while several chunks of them are read are left out over 
 
 test('a file that is stored in part, and can not be compared any more, is left out before the comparison', async () => {
   const page = new Page();
-  const files = [placed('photos/a', 300), placed('photos/b', 20 * KIB), placed('photos/c', 300)];
-  const stream = stream_of(files.map(line), files);
-  const ranges = ranges_of(stream, files);
+  const { files, stream, ranges } = begin_three(page);
   const at = ranges[1][0] + 5 * KIB;
-  begin(page, files, { when_unreadable: 'leave_out' });
   files[1].trouble = 'missing';
   const server = new FolderServer(page, { ranges });
   server.stored = stream.slice(0, at);
@@ -398,11 +400,8 @@ test('a file that is stored in part, and can not be compared any more, is left o
 test('a connection that is lost before the server has left out a file does not make the folder another one', async () => {
   for (const at_kib of [0, 5]) { // nothing of the file, or a part of it, is stored when the connection is lost
     const page = new Page();
-    const files = [placed('photos/a', 300), placed('photos/b', 20 * KIB), placed('photos/c', 300)];
-    const stream = stream_of(files.map(line), files);
-    const ranges = ranges_of(stream, files);
+    const { files, stream, ranges, uploader } = begin_three(page);
     const at = ranges[1][0] + at_kib * KIB;
-    const uploader = begin(page, files, { when_unreadable: 'leave_out' });
     const server = new FolderServer(page, { chunk_bytes: KIB, ranges });
     const { hears } = server;
     server.hears = (socket, said) => {
@@ -427,22 +426,15 @@ test('a connection that is lost before the server has left out a file does not m
 test('a request to leave out a file that gets no answer is made again over a new connection', async () => {
   for (const at_kib of [0, 5]) { // nothing of the file, or a part of it, is stored then
     const page = new Page();
-    const files = [placed('photos/a', 300), placed('photos/b', 20 * KIB), placed('photos/c', 300)];
-    const stream = stream_of(files.map(line), files);
-    const ranges = ranges_of(stream, files);
+    const { files, stream, ranges, uploader } = begin_three(page);
     const at = ranges[1][0] + at_kib * KIB;
-    const uploader = begin(page, files, { when_unreadable: 'leave_out' });
     files[1].trouble = 'missing';
     const server = new FolderServer(page, { ranges });
     server.stored = stream.slice(0, at);
     const { hears } = server;
     server.hears = (socket, said) => (said.MsgType === 'MsgLeaveOut' ? 0 : hears.call(server, socket, said));
     await server.serves({ Compare: [[0, at]] });
-    const { socket } = page;
-    for (let seen = socket.said.length, waited_s = 0; waited_s < 12 && uploader.connected; waited_s += 1) {
-      await page.pass(1);
-      for (; seen < socket.said.length && uploader.connected; seen += 1) socket.hears('MsgPong', {}); // it waits for us
-    }
+    await page.pass_with_pongs(12);
     assert.equal(uploader.connected, false);
     delete server.hears;
     await page.seconds_until_dialled();

@@ -582,6 +582,17 @@ export class Page {
     await this.pass(0);
   }
 
+  /** Passes time in which the server answers pings and nothing else. It ends with the connection. */
+  async pass_with_pongs(seconds) {
+    const { socket } = this;
+    for (let seen = socket.messages.length, passed_s = 0; passed_s < seconds && socket.readyState === 1; passed_s += 1) {
+      await this.pass(1);
+      for (; seen < socket.messages.length && socket.readyState === 1; seen += 1) {
+        if (socket.messages[seen].MsgType === 'MsgPing') socket.hears('MsgPong', {});
+      }
+    }
+  }
+
   /** Seconds until the library dials again. */
   async seconds_until_dialled(limit_s = 100) {
     const before = this.sockets.length;

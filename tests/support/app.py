@@ -172,11 +172,11 @@ class _Handler(BaseHTTPRequestHandler):
         pairs = parse_qsl(body, keep_blank_values=True, strict_parsing=bool(body))
         looks = self.server.app.hash_files
         sha256, size_bytes = _look_at(dict(pairs) if looks else {})
-        if looks and size_bytes is None and self._caller_has_gone():
+        has_gone = self._caller_has_gone()
+        if looks and size_bytes is None and has_gone:
             self.close_connection = True  # the next call may have ended with the file
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
-        has_gone = self._caller_has_gone()
         delivery = Delivery(path, headers, pairs, time.monotonic(), sha256, size_bytes, has_gone)
         self._send(self.server.app.answer(delivery))
 
