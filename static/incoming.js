@@ -2550,7 +2550,7 @@
       }
       this.note_taken(Math.min(Math.max(offset, taken), this.bytes_tx), connection);
       if (offset === upload.bytes_acked) return true;
-      connection.waits = connection.waits && offset < this.bytes_tx;
+      if (offset === this.bytes_tx) connection.waits = false;
       this.take_stored(offset);
       upload.bytes_acked = offset;
       upload.has_progressed();
