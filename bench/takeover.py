@@ -20,7 +20,7 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -100,6 +100,17 @@ HEADS: Final[dict[str, Callable[[str, str], int]]] = {
 }
 
 
+def percentiles(times_ms: Sequence[float]) -> dict[str, float]:
+    """Returns `p50_ms` and `p99_ms`."""
+    p99_ms = statistics.quantiles(times_ms, n=100, method="inclusive")[98]
+    return {"p50_ms": statistics.median(times_ms), "p99_ms": p99_ms}
+
+
+def add_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Adds the number of takeovers. `what` is for the help."""
+    parser.add_argument("--takeovers", type=int, default=TAKEOVERS, help=f"{what} (default: %(default)s)")
+
+
 def measure(takeovers: int, storage: Path) -> dict[str, Any]:
     """Returns plain data: `takeovers` of each kind; `rows` with `death`, `head`, `p50_ms` and `p99_ms`."""
     data = FileBytes(LENGTH_BYTES, 1)
@@ -121,8 +132,7 @@ def measure(takeovers: int, storage: Path) -> dict[str, Any]:
             {
                 "death": death,
                 "head": head,
-                "p50_ms": statistics.median(times),
-                "p99_ms": statistics.quantiles(times, n=100, method="inclusive")[98],
+                **percentiles(times),
             }
             for (death, head), times in took_ms.items()
         ],
@@ -141,9 +151,7 @@ def main() -> None:
     """Reads the options, measures, prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     settings.add_options(parser)
-    parser.add_argument(
-        "--takeovers", type=int, default=TAKEOVERS, help="of each kind (default: %(default)s)"
-    )
+    add_option(parser, "of each kind")
     options = parser.parse_args()
     with settings.storage(options.storage) as storage:
         show(measure(options.takeovers, storage))
