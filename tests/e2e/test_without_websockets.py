@@ -30,8 +30,8 @@ LARGE_BODIES: Final = "client_max_body_size 0;"
 TAKEN_OVER_AT_LEAST_MS: Final = 5000
 MAX_REFUSALS: Final = 10
 """A page may only see that its connection was lost, and concludes nothing from the first time. Chunks of
-256 KiB may meet the limit twice, then those of 128 KiB, and again when the page tries more. That is five times
-two chunks."""
+256 KiB may meet the limit twice, then those of 128 KiB, and again when the page tries more. That makes five
+times two chunks."""
 MANY: Final = 10
 SMALL_BYTES: Final = 300_000
 PAGE: Final = """<!doctype html><meta charset="utf-8"><title>Upload</title><input type="file" id="file">
