@@ -82,6 +82,5 @@ class UploadDirectory:
 
 
 def _identity(directory: Path) -> tuple[int, int]:
-    # A start may do this for each ticket, and Path.stat takes longer than the call.
-    status = os.stat(directory)  # noqa: PTH116
+    status = directory.stat()
     return status.st_dev, status.st_ino
