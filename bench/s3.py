@@ -14,6 +14,7 @@ import gevent.monkey
 gevent.monkey.patch_all()
 
 # ruff: noqa: E402 - gevent patches first
+import argparse
 import os
 import subprocess
 import sys
@@ -122,7 +123,7 @@ class Bench:
         self._client.abort(f"bench/{ticket_id}", writer.upload_id)
 
 
-def main(endpoint_url: str = "") -> None:
+def main(endpoint_url: str) -> None:
     """Measures both in turns, and prints a line for each."""
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
@@ -153,4 +154,11 @@ def bench_is_ready(bench: Bench) -> bool:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument(
+        "endpoint_url",
+        nargs="?",
+        default="",
+        help="a store with the bucket `uploads` (default: one that discards)",
+    )
+    main(parser.parse_args().endpoint_url)

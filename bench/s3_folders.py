@@ -14,9 +14,9 @@ import gevent.monkey
 gevent.monkey.patch_all()
 
 # ruff: noqa: E402 - gevent patches first
+import argparse
 import contextlib
 import os
-import sys
 import tempfile
 import time
 import uuid
@@ -92,7 +92,7 @@ def measure(name: str, work: Callable[[], None]) -> None:
     print(f"{name:20s} {rate:6.0f} files/s  {cost:5.2f} CPU ms a file  {lateness.stop()}", flush=True)
 
 
-def main(endpoint_url: str = "") -> None:
+def main(endpoint_url: str) -> None:
     """Measures both in turns, and prints a line for each."""
     with contextlib.ExitStack() as stack:
         in_memory = MEMORY if MEMORY.is_dir() else None
@@ -109,4 +109,11 @@ def main(endpoint_url: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument(
+        "endpoint_url",
+        nargs="?",
+        default="",
+        help="a store with the bucket `uploads` (default: SeaweedFS in memory)",
+    )
+    main(parser.parse_args().endpoint_url)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bench.s3 import Bench, bench_is_ready  # isort: skip - gevent patches first
 
+import argparse
 import os
 import sys
 import tempfile
@@ -39,9 +40,9 @@ class OlderServer(S3BackedServer):
         return [sys.executable, "-m", "tests.support.older_server", *self._place()]
 
 
-def main(size_mb: str = "200") -> None:
+def main(size_mb: int) -> None:
     """Prints the rate of each in MB/s, round after round."""
-    size_bytes = int(size_mb) * 1_000_000
+    size_bytes = size_mb * 1_000_000
     os.environ.update(CREDENTIALS)
     with tempfile.TemporaryDirectory() as name, S3Server(Path(name) / "s3") as s3, ScriptedApp() as app:
         folder = Path(name)
@@ -79,4 +80,8 @@ def main(size_mb: str = "200") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument(
+        "size_mb", nargs="?", type=int, default=200, help="how large the file is (default: 200)"
+    )
+    main(parser.parse_args().size_mb)

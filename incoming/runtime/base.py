@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
@@ -73,6 +74,9 @@ class Runtime(Protocol):
 
     def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a function that blocks in a thread of the pool, and waits for its result."""
+
+    def send_all(self, sock: socket.socket, views: Sequence[memoryview], stall_limit_s: float) -> None:
+        """Sends all these bytes in a thread, and waits for it. See ThreadedSender.send_all."""
 
     def thread_waits(self) -> int:
         """Returns how often the calling thread has waited for anything other than a CPU, so far."""

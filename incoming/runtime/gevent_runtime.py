@@ -24,6 +24,7 @@ import gevent.threadpool
 from incoming.runtime.base import AddressInfo, Lock, P, Signal, T, Task
 from incoming.runtime.fair_scheduler import yield_if_due
 from incoming.runtime.keyed_locks import KeyedLocks
+from incoming.runtime.threaded_sender import ThreadedSender
 
 real_poll: Final[Callable[[], Any]] = gevent.monkey.get_original("select", "poll")
 """select.poll as it was before gevent's patches: it does not switch to other greenlets."""
@@ -65,6 +66,7 @@ class GeventRuntime:
     def __init__(self) -> None:
         self._pool = gevent.threadpool.ThreadPool(POOL_THREADS)
         self._resolvers = gevent.threadpool.ThreadPool(RESOLVER_THREADS)
+        self._sender = ThreadedSender()
         self._resolver_locks = KeyedLocks[str](self.lock)
         self._getaddrinfo = gevent.monkey.get_original("socket", "getaddrinfo")
 
@@ -111,6 +113,10 @@ class GeventRuntime:
         if error is not None:
             raise error
         return cast(T, result)
+
+    def send_all(self, sock: socket.socket, views: Sequence[memoryview], stall_limit_s: float) -> None:
+        """See Runtime."""
+        self._sender.send_all(sock, views, stall_limit_s)
 
     def thread_waits(self) -> int:
         """See Runtime. It takes 1 µs."""

@@ -8,6 +8,7 @@ leases know which claim holds an upload, in any process. News reach it through t
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ from incoming.storage import Writer
 from incoming.uploads.context import UploadContext
 
 TOKEN_BYTES: Final = 16
+RENEWALS_A_LEASE: Final = 20
+"""How often the lease of an upload that moves is renewed in the time that a lease lasts."""
 Ending = CalledOff | Interrupted
 """News with which a claim ends; its error is why."""
 
@@ -61,6 +64,8 @@ class ClaimedUpload:
     """What its client says of the file and the ticket does not know, until it counts: see `Proved`."""
     lease_s: float | None = None
     """How long the claim lasts beyond its last use; None: until it is released."""
+    renewed_at_s: float = -math.inf
+    """When its lease was last renewed."""
     is_sending: Callable[[], bool] = lambda: False
     """Returns whether a message of its client is on its way in. On a slow line the first chunk takes long."""
     right_bytes: int = 0
@@ -361,6 +366,20 @@ class Claims:
         claim.check()
         if claim.lease_s is not None:
             self.renew(claim, claim.lease_s)
+            claim.renewed_at_s = self._clock.now_s()
+
+    def use_often(self, claim: ClaimedUpload) -> None:
+        """Like `use`, for what happens with each chunk.
+
+        Where chunks are stored later, and maybe on another machine, the lease is renewed only now and again:
+        nothing of a claim that was lost becomes durable there, since each record names its token.
+        """
+        claim.check()
+        if claim.lease_s is None:
+            return
+        age_s = self._clock.now_s() - claim.renewed_at_s
+        if not claim.stores_later or age_s * RENEWALS_A_LEASE >= claim.lease_s:
+            self.use(claim)
 
     def is_sending(self, ticket_id: str) -> bool:
         """Returns whether bytes of the client that holds the upload are coming into this process."""

@@ -353,7 +353,7 @@ class Uploads:
             self._proof.prove_by_word(claim)
         claim.wait_for_capacity()
         with self.claims.lock(claim.ticket.id) as live:
-            self.claims.use(claim)
+            self.claims.use_often(claim)
             writer = live.require_writer()
             if writer.taken_bytes + size_bytes > claim.end_bytes:
                 claim.end_bytes = self.admission.extend(claim.ticket, writer, size_bytes)

@@ -131,6 +131,11 @@ class FakeRuntime:
         """See Runtime."""
         return FakeSignal(self.start_timer)
 
+    def send_all(self, sock: socket.socket, views: Sequence[memoryview], stall_limit_s: float) -> None:
+        """See Runtime."""
+        for view in views:
+            sock.sendall(view)
+
     def thread_waits(self) -> int:
         """See Runtime: the test counts."""
         return self.waits

@@ -10,6 +10,7 @@ from incoming.core.errors import TakenOver, UploadCancelled
 from incoming.core.lifecycle import State
 from incoming.core.news import CalledOff
 from incoming.handover.answers import WillFinish
+from incoming.uploads.claims import RENEWALS_A_LEASE
 from incoming.uploads.housekeeping import sweep
 from tests.support.fakes import FakeApp
 from tests.support.uploads import Client, House, new_claim
@@ -197,3 +198,26 @@ def test_an_upload_is_not_abandoned_while_another_process_holds_it(house: House)
     house.context.leases.release(ticket_id, token)
     house.pass_time(1)
     assert house.state(ticket_id) is State.PAUSED
+
+
+@pytest.mark.parametrize(("stores_later", "at_once", "later"), [(False, 6, 1), (True, 0, 1)])
+def test_a_lease_is_renewed_with_each_chunk_only_where_the_storage_does_not_refuse_a_lost_claim(
+    house: House, monkeypatch: pytest.MonkeyPatch, stores_later: bool, at_once: int, later: int
+) -> None:
+    client = claim(house, house.new_ticket())
+    client.claim.stores_later = stores_later
+    send(house, client, CONTENT[:1])
+    renewals: list[str] = []
+    renew = house.context.leases.renew
+
+    def count(ticket_id: str, token: str, until_s: float) -> bool:
+        renewals.append(ticket_id)
+        return renew(ticket_id, token, until_s)
+
+    monkeypatch.setattr(house.context.leases, "renew", count)
+    for at in range(1, 7):
+        send(house, client, CONTENT[at : at + 1])
+    assert len(renewals) == at_once
+    house.pass_time(LEASE_S / RENEWALS_A_LEASE)
+    send(house, client, CONTENT[7:8])
+    assert len(renewals) == at_once + later

@@ -193,6 +193,11 @@ class PartBody:
         self._at += len(piece)
         return piece
 
+    def views(self) -> list[memoryview]:
+        """Returns all bytes of the body, in order."""
+        starts = range(0, self._size_bytes, SEGMENT_BYTES)
+        return [_piece(self._segments, at, self._size_bytes - at) for at in starts]
+
     def tell(self) -> int:
         """See io.IOBase."""
         return self._at

@@ -25,6 +25,7 @@ from incoming.core.stats import CALL_BUCKETS_S, Lag
 from incoming.runtime.base import Runtime
 from incoming.storage.s3.metadata.manifest import StoredPart
 from incoming.storage.s3.part_buffer import PartBody
+from incoming.storage.s3.store.bodies import send_in_threads
 
 CONNECT_TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 30.0
@@ -159,7 +160,7 @@ class S3Client:
         """Raises BadSetting if botocore is not installed, or the configuration is not complete."""
         self.stats = CallStats()
         self._runtime = runtime
-        self._client, self._errors = _connect(bucket)
+        self._client, self._errors = _connect(bucket, runtime)
         self._bucket = bucket.name
         host = urlsplit(str(self._client.meta.endpoint_url)).hostname or ""
         self._compares_crc32c = host.endswith(_AMAZON)
@@ -363,7 +364,7 @@ class S3Client:
             raise S3Error(operation, type(exc).__name__, 0, _one_line(exc)) from exc
 
 
-def _connect(bucket: BucketConfig) -> tuple[Any, Any]:
+def _connect(bucket: BucketConfig, runtime: Runtime) -> tuple[Any, Any]:
     """Returns botocore's client of the bucket, and its module of errors. Raises BadSetting."""
     try:
         session_module, config_module, errors, handlers = (
@@ -396,6 +397,7 @@ def _connect(bucket: BucketConfig) -> tuple[Any, Any]:
         raise BadSetting("storage", f"S3 can't be used: {_one_line(exc)}") from exc
     # A store that does not answer "100 Continue" would cost a second for each part.
     client.meta.events.unregister("before-call.s3", handlers.add_expect_header)
+    send_in_threads(client, runtime, READ_TIMEOUT_S)
     return client, errors
 
 

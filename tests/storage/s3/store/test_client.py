@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -19,7 +21,9 @@ from incoming.storage.s3.memory_budget import MemoryBudget
 from incoming.storage.s3.metadata.manifest import StoredPart
 from incoming.storage.s3.objects import S3Objects
 from incoming.storage.s3.part_buffer import PartBody, PartBuffer
+from incoming.storage.s3.store.bodies import THREAD_BYTES, send_in_threads
 from incoming.storage.s3.store.client import BucketConfig, PutOptions, S3Client, S3Error
+from tests.support.data import FileBytes
 from tests.support.relay import Relay
 from tests.support.s3_place import BUCKET, client_of
 from tests.support.s3_server import S3Server
@@ -183,3 +187,34 @@ def test_a_place_that_is_none_is_refused_in_words() -> None:
 
 def test_keys_are_not_shown() -> None:
     assert "geheim" not in repr(BucketConfig("uploads", access_key="geheim", secret_key="geheim"))
+
+
+class CountingRuntime(GeventRuntime):
+    """Counts the bytes that threads send."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threaded_bytes = 0
+
+    def send_all(self, sock: socket.socket, views: Sequence[memoryview], stall_limit_s: float) -> None:
+        """See Runtime."""
+        self.threaded_bytes += sum(map(len, views))
+        super().send_all(sock, views, stall_limit_s)
+
+
+def test_a_thread_sends_each_body_that_is_not_small(s3_server: S3Server, key: str) -> None:
+    runtime = CountingRuntime()
+    client = S3Client(s3_server.place(BUCKET), runtime)
+    sizes = (1, THREAD_BYTES - 1, THREAD_BYTES, 5 * MIB + 3)
+    for size_bytes in sizes:
+        content = FileBytes(size_bytes).read(0, size_bytes)
+        client.put(key, body(content), checksum(content), "the ticket")
+        assert read(client, key, 0, size_bytes) == content
+    assert runtime.threaded_bytes == sum(size for size in sizes if size >= THREAD_BYTES)
+
+
+def test_with_an_unknown_botocore_parts_are_sent_as_well_as_without_threads(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    send_in_threads(object(), GeventRuntime(), 1.0)
+    assert "parts are sent more slowly: this version of botocore is not known" in caplog.text
