@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakValueDictionary
 
 from incoming.core.checkpoints import START, Checkpoint
 from incoming.core.errors import BadParameter, StorageFailed, UploadTooLarge
@@ -81,7 +82,9 @@ class S3Storage:
         self._stored = StoredObjects(client, self.retries)
         self.memory = MemoryBudget(options.memory_bytes, runtime)
         self.window_bytes = options.part_bytes * (options.parallel + 1)
-        self.checksums = S3Checksums(manifests)
+        self._writers: WeakValueDictionary[str, S3Writer] = WeakValueDictionary()
+        """The newest of each upload."""
+        self.checksums = S3Checksums(manifests, self._writers)
         self.objects = S3Objects(client, address, options.destination_prefixes, options.url_lifetime_s)
         self.pickup = self
         self._context = WriterContext(
@@ -116,7 +119,9 @@ class S3Storage:
             manifest = self._manifests.begin(ticket_id, Manifest(key, self._plan(length_bytes)))
         if length_bytes is not None and length_bytes > manifest.plan.max_bytes:
             raise UploadTooLarge(length_bytes, manifest.plan.max_bytes)
-        return S3Writer(ticket_id, manifest, length_bytes, self._context, on_durable)
+        writer = S3Writer(ticket_id, manifest, length_bytes, self._context, on_durable)
+        self._writers[ticket_id] = writer
+        return writer
 
     def _plan(self, length_bytes: int | None) -> PartPlan:
         if length_bytes is None and self._options.equal_parts:
@@ -209,17 +214,22 @@ class S3Storage:
 
 
 class S3Checksums:
-    """See storage.KnownChecksums."""
+    """See storage.KnownChecksums. The writer of an upload knows its manifest; for others it is read."""
 
-    def __init__(self, manifests: Manifests) -> None:
+    def __init__(self, manifests: Manifests, writers: Mapping[str, S3Writer]) -> None:
         self._manifests = manifests
+        self._writers = writers
 
     def stored(self, ticket_id: str) -> Checkpoint:
         """See KnownChecksums."""
-        manifest = self._manifests.read(ticket_id)
+        manifest = self._manifest(ticket_id)
         return manifest.checkpoint if manifest else START
 
     def samples(self, ticket_id: str) -> Sequence[Sample]:
         """See KnownChecksums."""
-        manifest = self._manifests.read(ticket_id)
+        manifest = self._manifest(ticket_id)
         return manifest.samples if manifest else ()
+
+    def _manifest(self, ticket_id: str) -> Manifest | None:
+        writer = self._writers.get(ticket_id)
+        return writer.manifest if writer and writer.is_open else self._manifests.read(ticket_id)

@@ -268,6 +268,11 @@ class StreamWriter(ABC):
             self._end()
 
     @property
+    def is_open(self) -> bool:
+        """Whether it may still store bytes: neither finished, aborted nor closed."""
+        return self._is_open
+
+    @property
     def _is_finished(self) -> bool:
         return self._is_complete and not self._is_open
 

@@ -45,6 +45,11 @@ class S3Writer(StreamWriter):
         """The multipart upload; empty before its first part is sent."""
         return self._manifest.upload_id
 
+    @property
+    def manifest(self) -> Manifest:
+        """What is noted. After `fence`, nobody else changes it."""
+        return self._manifest
+
     # --- what is noted ------------------------------------------------------------------------------------
 
     @property

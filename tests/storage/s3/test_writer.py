@@ -77,6 +77,25 @@ def test_a_lost_answer_to_the_completion_is_found_out(
     assert fake.content(key(place)) == CONTENT
 
 
+def test_after_a_fence_the_checksums_tell_what_another_process_has_stored_meanwhile(
+    place: BucketPlace,
+) -> None:
+    ours, others = place.storage(), place.storage()
+    writer = ours.open(TICKET, len(CONTENT))
+    writer.fence("first")
+    write(writer, CONTENT, PART_BYTES)
+    writer.flush()
+    other = others.open(TICKET, len(CONTENT))
+    other.fence("second")
+    write(other, CONTENT, 2 * PART_BYTES + 1)
+    other.flush()
+    writer.fence("third")
+    for storage in (ours, others, place.storage()):
+        end = 2 * PART_BYTES + 1
+        assert storage.checksums.stored(TICKET) == (end, checksum(CONTENT[:end]))
+        assert [sample[0] for sample in storage.checksums.samples(TICKET)] == [0, PART_BYTES, 2 * PART_BYTES]
+
+
 @pytest.mark.parametrize("kind", ["lost", "dropped", "cut", "refused"])
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.usefixtures("without_remainders")
@@ -934,7 +953,7 @@ def test_whatever_happens_the_object_is_what_was_sent(
                 writer.fence(f"{number}")
         assert durable_offset <= writer.durable_offset <= writer.taken_bytes
         end, crc = storage.checksums.stored(TICKET)
-        assert crc == checksum(CONTENT[:end])
+        assert (end, crc) == (writer.durable_offset, checksum(CONTENT[:end]))
     writer.accept_unchecked()
     write(writer, CONTENT)
     writer.finish()
