@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -269,3 +270,44 @@ def test_what_a_frozen_server_stores_after_the_end_of_an_upload_is_deleted(
                 assert "Traceback" not in server.log_text()
     tally("fault", "a server that stands still before it makes an object, and wakes up after the deletion", 1,
           "it deleted what it had stored")  # fmt: skip
+
+
+def test_what_the_store_does_late_for_a_killed_server_is_deleted_when_the_ticket_is_forgotten(
+    launcher: Launcher, fake: FakeS3, app: ScriptedApp, tmp_path: Path
+) -> None:
+    """The server has sent a remainder. The store takes it when another server has finished the upload."""
+    data, came, may_store = FileBytes(LENGTHS["small"], 1), threading.Event(), threading.Event()
+
+    def hold(operation: str) -> None:
+        if operation == "put":
+            fake.on_call = lambda _: None
+            came.set()
+            assert may_store.wait(LIMIT_S)
+
+    with RedisServer(tmp_path / "redis") as redis:
+        shared = {"registry": redis.url, "result_retention_s": 2}
+        first, second = (
+            new_server(launcher, tmp_path / name, fake, **shared) for name in ("first", "second")
+        )
+        with first, second:
+            ticket_id = new_upload(first, app.url, storage="s3")
+            client = ClientV2(first.url, ticket_id, data).connect()
+            client.request()
+            client.agree()
+            fake.on_call = hold
+            client.send_chunk(LENGTHS["small"] // 2)
+            assert came.wait(LIMIT_S)
+            first.kill()
+            client.drop()
+            other = ClientV2(second.url, ticket_id, data).open()
+            other.send_until_stored()
+            other.complete()
+            app.wait_for(1)
+            end_it(second, ticket_id, "finished")
+            wait_until(partial(is_gone, fake, ticket_id), "nothing is left", LIMIT_S)
+            may_store.set()
+            wait_until(lambda: left(fake, ticket_id), "the store takes what the first server has sent")
+            wait_until(partial(is_gone, fake, ticket_id), "nothing is left", LIMIT_S)
+            other.drop()
+    tally("fault", "a remainder that the store takes when its server is dead and the upload finished", 1,
+          "deleted with the ticket")  # fmt: skip

@@ -390,15 +390,16 @@ def take_refused(machines: Machines, app: ForgetfulApp) -> int:
 def check_nothing_is_left(machines: Machines) -> None:
     """Objects, remainder objects and multipart uploads are removed.
 
-    A server may store an object right after another one has finished the upload and deleted its files. It
-    deletes that itself some seconds later. If it is killed before, it goes when the ticket is forgotten: the
-    servers are started again with a short `result_retention_s`.
+    A server may store an object, or a remainder, right after another one has finished the upload and deleted
+    its files. It deletes that itself some seconds later. If it is killed before, it goes when the ticket is
+    forgotten: the servers are started again with a short `result_retention_s`.
     """
     with suppress(AssertionError):
         wait_until(lambda: not machines.left(), "nothing is left", LEFT_LIMIT_S)
     late, kills = machines.left(), machines.counts[KILL]
     assert len(late) <= kills, late
-    assert all(re.fullmatch(f"{re.escape(machines.prefix)}/{TICKET_ID}", key) for key in late), late
+    of_uploads = rf"{re.escape(machines.prefix)}/({TICKET_ID}|rest/{TICKET_ID}/[0-9a-f]+-\d+)"
+    assert all(re.fullmatch(of_uploads, key) for key in late), late
     if late:
         print(f"{late} were stored late by servers that were killed then")
         for server in machines.cluster.servers:
