@@ -42,7 +42,8 @@ async def _serve(port: int) -> None:
     await server.serve_forever()
 
 
-def _takes_connections(port: int) -> bool:
+def takes_connections(port: int) -> bool:
+    """Returns whether something listens on this port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -53,7 +54,7 @@ def quick_app() -> Iterator[str]:
     port = free_port()
     with subprocess.Popen([sys.executable, "-m", "bench.quick_app", str(port)]) as process:
         try:
-            wait_until(lambda: _takes_connections(port), "the app listens", 30)
+            wait_until(lambda: takes_connections(port), "the app listens", 30)
             yield f"http://127.0.0.1:{port}/api/backend/upload_finished"
         finally:
             process.terminate()

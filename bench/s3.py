@@ -123,6 +123,14 @@ class Bench:
         self._client.abort(f"bench/{ticket_id}", writer.upload_id)
 
 
+def read_endpoint_url(about: str | None, default: str) -> str:
+    """Reads the only option of a benchmark: the address of a store. Empty for the default store."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawTextHelpFormatter)
+    said = f"a store with the bucket `uploads` (default: {default})"
+    parser.add_argument("endpoint_url", nargs="?", default="", help=said)
+    return str(parser.parse_args().endpoint_url)
+
+
 def main(endpoint_url: str) -> None:
     """Measures both in turns, and prints a line for each."""
     with tempfile.TemporaryDirectory() as folder:
@@ -154,11 +162,4 @@ def bench_is_ready(bench: Bench) -> bool:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument(
-        "endpoint_url",
-        nargs="?",
-        default="",
-        help="a store with the bucket `uploads` (default: one that discards)",
-    )
-    main(parser.parse_args().endpoint_url)
+    main(read_endpoint_url(__doc__, "one that discards"))

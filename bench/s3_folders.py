@@ -14,7 +14,6 @@ import gevent.monkey
 gevent.monkey.patch_all()
 
 # ruff: noqa: E402 - gevent patches first
-import argparse
 import contextlib
 import os
 import tempfile
@@ -26,7 +25,7 @@ from typing import Final
 
 import gevent.pool
 
-from bench.s3 import CHUNK_BYTES, Lateness
+from bench.s3 import CHUNK_BYTES, Lateness, read_endpoint_url
 from incoming.core.checksum import checksum
 from incoming.core.folder_manifest import Entry, encode_head
 from incoming.runtime.gevent_runtime import GeventRuntime
@@ -109,11 +108,4 @@ def main(endpoint_url: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument(
-        "endpoint_url",
-        nargs="?",
-        default="",
-        help="a store with the bucket `uploads` (default: SeaweedFS in memory)",
-    )
-    main(parser.parse_args().endpoint_url)
+    main(read_endpoint_url(__doc__, "SeaweedFS in memory"))

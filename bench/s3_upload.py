@@ -9,7 +9,6 @@ and store share the machine. The CPU time is that of the server. Notes: bench/no
 from __future__ import annotations
 
 import argparse
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,14 +19,15 @@ from pathlib import Path
 from typing import Final
 
 from bench import load, measure
+from bench.quick_app import takes_connections
 from tests.support.app import ScriptedApp
 from tests.support.cluster import S3BackedServer
+from tests.support.data import MIB
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
 from tests.support.server import new_upload
 from tests.support.waiting import wait_until
 
-MIB: Final = 1 << 20
 GIB: Final = 1 << 30
 ROUNDS: Final = 5
 
@@ -46,12 +46,6 @@ WAYS: Final[dict[str, Callable[[S3BackedServer, str, int], load.Upload]]] = {
     "WebSocket": by_websocket,
     "PUT": by_put,
 }
-
-
-def accepts(port: int) -> bool:
-    """Returns whether something listens on this port."""
-    with socket.socket() as connection:
-        return not connection.connect_ex(("127.0.0.1", port))
 
 
 def one_upload(server: S3BackedServer, app_url: str, way: str, size_bytes: int) -> tuple[float, float]:
@@ -74,7 +68,7 @@ def main(size_mib: int) -> None:
     port = free_port()
     sink = subprocess.Popen([sys.executable, "-m", "bench.s3_sink", str(port)])
     try:
-        wait_until(lambda: accepts(port), "the store listens")
+        wait_until(lambda: takes_connections(port), "the store listens")
         with (
             tempfile.TemporaryDirectory() as name,
             RedisServer(Path(name) / "redis") as redis,

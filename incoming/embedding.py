@@ -29,7 +29,7 @@ from incoming.http import listeners
 from incoming.http.lifetime import Servers
 from incoming.http.parameters import json_text, length, optional_url
 from incoming.runtime import output
-from incoming.runtime.gevent_runtime import real_poll
+from incoming.runtime.native_threads import real_poll
 from incoming.settings import load
 from incoming.websocket.upgrade import WsgiApp
 

@@ -19,7 +19,7 @@ from incoming.core.errors import BadSetting, IncomingError
 from incoming.http import listeners, workers
 from incoming.http.lifetime import Servers
 from incoming.runtime import logs, output
-from incoming.runtime.gevent_runtime import real_poll
+from incoming.runtime.native_threads import real_poll
 from incoming.settings import load
 from incoming.settings.table import Settings
 

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import gevent
 import gevent.event
@@ -26,8 +26,6 @@ from incoming.runtime.fair_scheduler import yield_if_due
 from incoming.runtime.keyed_locks import KeyedLocks
 from incoming.runtime.threaded_sender import ThreadedSender
 
-real_poll: Final[Callable[[], Any]] = gevent.monkey.get_original("select", "poll")
-"""select.poll as it was before gevent's patches: it does not switch to other greenlets."""
 close_descriptor: Final[Callable[[int], None]] = gevent.monkey.get_original("os", "close")
 """os.close for a descriptor that no event loop has waited for. gevent's own makes two system calls before it
 closes, and in a thread of the pool each of them competes with the event loop for the interpreter."""

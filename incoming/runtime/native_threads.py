@@ -28,6 +28,8 @@ start_thread: Final[Callable[[Callable[..., object], tuple[Any, ...]], int]] = m
 )
 """Starts a thread that runs a function with these arguments. It ends with the process."""
 new_lock: Final[Callable[[], Lock]] = monkey.get_original("_thread", "allocate_lock")
+real_poll: Final[Callable[[], Any]] = monkey.get_original("select", "poll")
+"""select.poll as it was before gevent's patches: it does not switch to other greenlets."""
 
 
 def new_queue() -> SimpleQueue[Any]:

@@ -12,18 +12,18 @@ import os
 import select
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import gevent.lock
-import gevent.monkey
 import gevent.ssl
 import gevent.threadpool
+
+from incoming.runtime.native_threads import real_poll
 
 THREADS: Final = 64
 """How many bodies are sent at a time. A thread waits for its peer most of the time."""
 _VIEWS_AT_ONCE: Final = 16
-_real_poll: Final[Callable[[], Any]] = gevent.monkey.get_original("select", "poll")
 
 
 class ThreadedSender:
@@ -102,7 +102,7 @@ def _drop(views: list[memoryview], size_bytes: int) -> None:
 
 
 def _wait_until_ready(descriptor: int, events: int, limit_s: float) -> None:
-    waiting = _real_poll()
+    waiting = real_poll()
     waiting.register(descriptor, events)
     if not waiting.poll(limit_s * 1000):
         raise TimeoutError(f"the peer accepted nothing for {limit_s:g} s")
