@@ -63,10 +63,10 @@ class MemoryRegistry:
         self._clock.at_least(max((max(t.issued_at_s, t.changed_at_s) for t in tickets), default=0.0))
         now_s = self._clock.now_s()
         for ticket in tickets:
-            self._tickets[ticket.id] = found = ticket.recovered(now_s)
-            self._due.add(found.id, due_at_s(found, self._timeouts_s))
-            if found.state is not ticket.state:
+            self._tickets[ticket.id] = ticket
+            if ticket.recover(now_s):
                 self._not_kept.add(ticket.id)
+            self._due.add(ticket.id, due_at_s(ticket, self._timeouts_s))
 
     def _append(self, entry: bytes) -> None:
         """Returns when the entry is durable in the journal. Raises StorageFull, StorageFailed."""

@@ -334,13 +334,15 @@ class Admission:
         """Reserves the bytes of an open file that the disk does not count as used yet."""
         self._reserve(ticket, writer.accounted_bytes, begun=writer.taken_bytes > 0)
 
-    def reserve_remaining(self, ticket: Ticket, may_begin: bool = False) -> None:
+    def reserve_remaining(self, ticket: Ticket, may_begin: bool = False, has_bytes: bool = True) -> None:
         """Reserves space for the missing bytes of a closed file.
 
         Does nothing for an upload whose reservation was displaced. `may_begin`: it may
-        have none yet, as after a start. Raises StorageFailed.
+        have none yet, as after a start. `has_bytes`: False if there is surely no file, and no
+        need to look. Raises StorageFailed.
         """
-        accounted_bytes, budget = self._accounted_bytes(ticket), self.budget_of(ticket)
+        accounted_bytes = self._accounted_bytes(ticket) if has_bytes else 0
+        budget = self.budget_of(ticket)
         if budget.has_reservation(ticket.id) or (may_begin and not budget.has_had_reservation(ticket.id)):
             self._reserve(ticket, accounted_bytes, begun=accounted_bytes > 0)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import Final
@@ -117,17 +117,24 @@ def recover(uploads: Uploads) -> None:
     greenlet of its own. Later sweeps do the same for any upload with unfinished work.
     """
     context = uploads.context
-    # Deleting may cost more than looking. Where files can't be listed, the ticket tells what a kill has left.
     number = 0
-    for number, ticket in enumerate(_to_recover(context), 1):
+    stored = {storage: _names(storage) for storage in context.storages.all}
+    for number, ticket in enumerate(_to_recover(context, stored), 1):
         storage = context.storages.of(ticket)
-        may_have_bytes = storage.inventory or ticket.is_undelivered
+        names = stored[context.storages.named_by(ticket)]
+        # Most tickets of a large journal have nothing stored, and a look at each would take long.
+        may_have_bytes = names is None or ticket.id in names
         has_ended = ticket.state in ENDED and not ticket.to_delete
-        if ticket.state is State.PAUSED or (has_ended and may_have_bytes):
-            uploads.retry_queue.add(ticket.id, context.clock.now_s())
+        if has_ended and not storage.inventory:
+            # Deleting may cost more than looking. The ticket tells whether a kill has left something.
+            may_have_bytes = ticket.is_undelivered
         if ticket.state is State.PAUSED and storage.free_space:
-            with contextlib.suppress(IncomingError):  # the sweep tries it again, and logs it
-                uploads.paused.reserve_remaining(ticket)
+            try:
+                uploads.paused.reserve_remaining(ticket, may_have_bytes)
+            except IncomingError:
+                may_have_bytes = True  # the sweep tries it again, and logs it
+        if (has_ended or ticket.state is State.PAUSED) and (may_have_bytes or ticket.is_whole):
+            uploads.retry_queue.add(ticket.id, context.clock.now_s())
         if uploads.outbox.is_missing(ticket):
             uploads.outbox.start(ticket.id)
         if ticket.to_delete and context.registry.index is None:  # else another process may be about to
@@ -147,18 +154,18 @@ def _sweep_first(uploads: Uploads) -> None:
         log.warning(SWEEP_FAILED, {"error": exc})
 
 
-def _to_recover(context: UploadContext) -> Iterator[Ticket]:
-    """Yields the tickets for which a start may have work.
+def _to_recover(context: UploadContext, stored: Mapping[Storage, frozenset[str] | None]) -> Iterator[Ticket]:
+    """Yields the tickets for which a start may have work. `stored`: `_names` of each storage.
 
     An index tells which have something under way, or only have to be completed. Space is reserved for paused
     ones, and what has ended is of interest while there is a file.
     """
-    registry, storages = context.registry, context.storages.all
-    yield from _needed(registry, (State.PAUSED,) if any(storage.free_space for storage in storages) else ())
+    registry = context.registry
+    yield from _needed(registry, (State.PAUSED,) if any(storage.free_space for storage in stored) else ())
     if registry.index:
-        for storage in storages:
+        for names in stored.values():
             # Without names, what has ended is deleted when it is forgotten.
-            yield from _loaded(registry.index, _names(storage) or ())
+            yield from _loaded(registry.index, names or ())
 
 
 def keep_checkpoints(uploads: Uploads) -> None:

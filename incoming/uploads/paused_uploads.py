@@ -75,12 +75,15 @@ class PausedUploads:
         with self.claims.lock(ticket.id) as live:
             return self.pause(ticket, live, ticket.token)
 
-    def reserve_remaining(self, ticket: Ticket) -> None:
-        """Reserves space for the missing bytes of a paused upload, after a start. Raises StorageFailed."""
+    def reserve_remaining(self, ticket: Ticket, has_bytes: bool = True) -> None:
+        """Reserves space for the missing bytes of a paused upload, after a start. Raises StorageFailed.
+
+        `has_bytes`: see `Admission.reserve_remaining`.
+        """
         if ticket.is_in_parts:
             self.parts.reserve_remaining(ticket)
         else:
-            self.admission.reserve_remaining(ticket, may_begin=True)
+            self.admission.reserve_remaining(ticket, may_begin=True, has_bytes=has_bytes)
 
     def is_complete(self, ticket: Ticket) -> bool:
         """Returns whether a paused upload has all its bytes, and needs nothing more from its client.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from incoming.core.lifecycle import State
 from incoming.core.ticket import DEST_TYPES
 from incoming.handover.answers import Done, NoAnswer, Refused, WillFinish
 from incoming.registry.entries import ticket_entry
+from incoming.storage.local.directory import UploadDirectory
 from incoming.uploads.housekeeping import RETRY_AFTER_S, recover, sweep
 from tests.support.fakes import FakeAnswer, FakeApp
 from tests.support.uploads import TIMES, House, new_claim
@@ -267,6 +270,31 @@ def test_a_start_without_tickets_is_silent(tmp_path: Path, caplog: pytest.LogCap
     house = house_with(tmp_path)
     recover(house.uploads)
     assert not caplog.records
+
+
+def test_a_start_looks_for_no_file_of_an_upload_that_has_none_and_keeps_room_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal may have 200,000 tickets, and most of them nothing in data/: each look would take time."""
+    before = house_with(tmp_path, Done())
+    begun, ended = before.paused(LENGTH_BYTES, CONTENT[:4]), before.new_ticket()
+    before.arrive(ended, CONTENT)
+    before.uploads.write(before.claim(empty := before.new_ticket(), 1000).claim, memoryview(b"x"))
+    shutil.rmtree(before.file(empty).parent)
+    house = before.restarted()
+    looked_at: list[str] = []
+    look = UploadDirectory.status
+
+    def status(directory: UploadDirectory, ticket_id: str) -> os.stat_result | None:
+        looked_at.append(ticket_id)
+        return look(directory, ticket_id)
+
+    monkeypatch.setattr(UploadDirectory, "status", status)
+    recover(house.uploads)
+    house.runtime.settle()
+    assert set(looked_at) == {begun}
+    assert house.uploads.admission.reserved_bytes() == LENGTH_BYTES - 4 + 1000
+    assert house.state(ended) is State.FINISHED
 
 
 # --- after a power cut -----------------------------------------------------------------------------------
