@@ -198,22 +198,23 @@ class Admission:
         `in_one_chunk`: the file will probably come as one chunk. While the length is unknown (None), one step
         is reserved. Raises StorageFull, StorageFailed, UploadTooLarge, TooMany, LengthMismatch.
         """
-        stored_bytes = ticket.acknowledged_bytes(self._stored_bytes(ticket))
+        storage, budget = self._storages.of(ticket), self.budget_of(ticket)
+        size_bytes = self._size_bytes(ticket)
+        stored_bytes = ticket.acknowledged_bytes(size_bytes or 0)
         if length_bytes is not None:
             self.check_stored(ticket, length_bytes, stored_bytes)
             if stored_bytes > length_bytes:
                 log.error("upload %(ticket)s: the stored file is longer than declared", ticket.for_log())
                 raise StorageFailed
-        missing_bytes = _missing_bytes(length_bytes, self._accounted_bytes(ticket))
+        missing_bytes = _missing_bytes(length_bytes, self._accounted_bytes(ticket, size_bytes or 0))
         self.let_in(ticket, missing_bytes, source, begun=stored_bytes > 0)
 
         def on_reserve(accounted_bytes: int) -> None:
             budget.resize(ticket.id, _missing_bytes(length_bytes, accounted_bytes))
 
-        storage, budget = self._storages.of(ticket), self.budget_of(ticket)
         small_files = storage.small_files if in_one_chunk else None
         is_small = small_files is not None and 0 < (length_bytes or 0) <= small_files.max_bytes
-        if small_files and length_bytes and is_small and storage.size(ticket.id) is None:
+        if small_files and length_bytes and is_small and size_bytes is None:
             on_durable = partial(self._on_durable, ticket.id)
             return small_files.open(ticket.id, length_bytes, on_reserve, on_durable)
         return self._open_file(ticket, length_bytes, on_reserve)
@@ -237,8 +238,8 @@ class Admission:
         """Returns the address of the client that has it open in this process; empty if there is none."""
         return self.budget_of(ticket).source(ticket.id)
 
-    def _stored_bytes(self, ticket: Ticket) -> int:
-        return self._storages.of(ticket).size(ticket.id) or 0
+    def _size_bytes(self, ticket: Ticket) -> int | None:
+        return self._storages.of(ticket).size(ticket.id)
 
     def _open_file(
         self, ticket: Ticket, length_bytes: int | None, on_reserve: Callable[[int], object]
@@ -255,10 +256,14 @@ class Admission:
             writer.want_sha256()
         return writer
 
-    def _accounted_bytes(self, ticket: Ticket) -> int:
-        """Returns how much of a closed file the disk counts as used. Raises StorageFailed."""
-        space = self._storages.of(ticket).free_space
-        return space.accounted_bytes(ticket.id) if space else self._stored_bytes(ticket)
+    def _accounted_bytes(self, ticket: Ticket, size_bytes: int | None = None) -> int:
+        """Returns how much of a closed file the disk counts as used. Raises StorageFailed.
+
+        `size_bytes`: its size, if that is known: to ask again may be a call over the network.
+        """
+        if space := self._storages.of(ticket).free_space:
+            return space.accounted_bytes(ticket.id)
+        return (self._size_bytes(ticket) or 0) if size_bytes is None else size_bytes
 
     def _ensure_space(self, ticket: Ticket, missing_bytes: int) -> None:
         """Makes sure that there is space. Displaces reservations of uploads without a byte if necessary.

@@ -84,7 +84,7 @@ class PartAdmission(Admission):
 
     # --- where its bytes are -------------------------------------------------------------------------------
 
-    def _stored_bytes(self, ticket: Ticket) -> int:
+    def _size_bytes(self, ticket: Ticket) -> int:
         (size_bytes,) = self._parts(ticket).sizes(*self._whole_and_part(ticket.id))
         return size_bytes
 
@@ -94,7 +94,7 @@ class PartAdmission(Admission):
         whole_id, (part,) = self._whole_and_part(ticket.id)
         return self._parts(ticket).open(whole_id, part, on_reserve)
 
-    def _accounted_bytes(self, ticket: Ticket) -> int:
+    def _accounted_bytes(self, ticket: Ticket, size_bytes: int | None = None) -> int:
         whole_id, (part,) = self._whole_and_part(ticket.id)
         return self._parts(ticket).accounted_bytes(whole_id, part)
 

@@ -1,8 +1,9 @@
 """The tickets of a service, in a Redis that all its processes share.
 
-A change reads the ticket, applies the event here, and replaces the ticket if it still has the version that
-was read. If another process was faster, all of it is done again. The answer of a change that Redis made may
-be lost. Then the same change is sent again, and Redis recognizes it by its mark (`by`).
+A change applies the event here to the ticket that this process knows best, and replaces the one in Redis if
+it is still that one. If another process was faster, the ticket is read, and all of it is done again. Mostly
+the ticket was read or changed just before, and so a change is one call. The answer of a change that Redis
+made may be lost. Then the same change is sent again, and Redis recognizes it by its mark (`by`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from incoming.core.due import (
     is_due,
     state_timeouts_s,
 )
-from incoming.core.errors import StorageFailed, TakenOver, UnknownTicket
+from incoming.core.errors import IncomingError, StorageFailed, TakenOver, UnknownTicket
 from incoming.core.lifecycle import RECEIVING, Event, State
 from incoming.core.redis_keys import manifest_key, ticket_key
 from incoming.core.stats import Counters
@@ -43,7 +44,9 @@ IDS_PAGE: Final = 500
 MAX_ATTEMPTS: Final = 100
 ROUNDING_S: Final = 0.001
 """Times are compared exactly here. What Redis finds may be this much too early."""
-FIELDS: Final = ("v", "json", "token", "epoch", "deliveries", "to_delete")
+MAX_REMEMBERED: Final = 1000
+"""How many tickets a process remembers. Each takes a few kB."""
+FIELDS: Final = ("v", "by", "json", "token", "epoch", "deliveries", "to_delete")
 """The last one is in the JSON as well, where an instance of an older version loses it with a change."""
 CHECK_KEY: Final = "incoming:check"
 CHECK_LIFE_S: Final = 60
@@ -51,7 +54,11 @@ CHECK_LIFE_S: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class _Found:
+    """A ticket as it was in Redis once."""
+
     version: bytes
+    mark: bytes
+    """Of the change that made this version. After Redis has lost a change, another one has its version."""
     ticket: Ticket
 
 
@@ -71,6 +78,8 @@ class RedisRegistry:
         """So that the greenlets of this process do not make each other repeat their changes."""
         prefix, numbers = secrets.token_hex(8), itertools.count()
         self._marks = (f"{prefix}:{number}" for number in numbers)
+        self._remembered: dict[str, _Found] = {}
+        """What was found or written last. The oldest is first. Another process may have changed it since."""
 
     def add(self, ticket: Ticket) -> None:
         """See registry.Registry."""
@@ -99,7 +108,14 @@ class RedisRegistry:
         found = _decoded(ticket_id, self._connection.read("HMGET", ticket_key(ticket_id), *FIELDS))
         if found is None:
             raise UnknownTicket
+        self._remember(found)
         return found
+
+    def _remember(self, found: _Found) -> None:
+        self._remembered.pop(found.ticket.id, None)
+        self._remembered[found.ticket.id] = found
+        if len(self._remembered) > MAX_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
 
     def change(
         self, ticket_id: str, event: Event, token: str | None = None, seen: Ticket | None = None,
@@ -107,28 +123,42 @@ class RedisRegistry:
     ) -> Ticket:  # fmt: skip
         """See registry.Registry. No change waits: other processes have to see it."""
         with self._locks.of(ticket_id):
+            if found := self._remembered.pop(ticket_id, None):
+                try:
+                    new = self._applied(found.ticket, event, token, seen)
+                except IncomingError:
+                    pass  # perhaps only because it is outdated
+                else:
+                    if self._replace(found, new, event):
+                        return new
             for _ in range(MAX_ATTEMPTS):
                 found = self._find(ticket_id)
-                old = found.ticket
-                if token is not None and token != old.token:
-                    raise TakenOver
-                if seen is not None and old != seen:
-                    raise IllegalTransition(old.state, event)
-                new = old.apply(event, self._clock.now_s())
-                if self._replace(found, new):
-                    self._counters.changed(old, event, new)
+                new = self._applied(found.ticket, event, token, seen)
+                if self._replace(found, new, event):
                     return new
         raise StorageFailed
 
-    def _replace(self, found: _Found, new: Ticket) -> bool:
+    def _applied(self, old: Ticket, event: Event, token: str | None, seen: Ticket | None) -> Ticket:
+        """Returns the ticket as it is after the event. See `change`."""
+        if token is not None and token != old.token:
+            raise TakenOver
+        if seen is not None and old != seen:
+            raise IllegalTransition(old.state, event)
+        return old.apply(event, self._clock.now_s())
+
+    def _replace(self, found: _Found, new: Ticket, event: Event) -> bool:
         """Returns whether `new` has replaced the ticket that was found. Raises UnknownTicket."""
-        entry = (encode(new), new.token, new.epoch, new.deliveries)
+        entry, mark = (encode(new), new.token, new.epoch, new.deliveries), next(self._marks)
         ended_at = repr(new.changed_at_s) if new.to_delete else ""
-        args = (new.id, found.version, next(self._marks), *entry, *self._place(new), ended_at)
+        args = (new.id, found.version, found.mark, mark, *entry, *self._place(new), ended_at)
         outcome = self._connection.run(scripts.CHANGE, [ticket_key(new.id)], args, repeat=True)
         if outcome < 0:
             raise UnknownTicket
-        return bool(outcome)
+        if not outcome:
+            return False
+        self._counters.changed(found.ticket, event, new)
+        self._remember(_Found(b"%d" % (int(found.version) + 1), mark.encode(), new))
+        return True
 
     def keep(self, ticket_id: str) -> None:
         """See registry.Registry. No change waits here."""
@@ -148,6 +178,7 @@ class RedisRegistry:
     def forget(self, ticket_id: str) -> None:
         """See registry.Registry. What the storage keeps for the ticket is forgotten, too."""
         keys = [ticket_key(ticket_id), manifest_key(ticket_id)]
+        self._remembered.pop(ticket_id, None)
         self._connection.run(scripts.FORGET, keys, [ticket_id], repeat=True)
 
     def unfinished(self, app: str) -> int:
@@ -257,7 +288,7 @@ class RedisRegistry:
 
 def _decoded(ticket_id: str, reply: Sequence[bytes | None]) -> _Found | None:
     """Returns the ticket in the fields of its hash; None if there is none. Raises StorageFailed."""
-    version, content, token, epoch, deliveries, to_delete = reply
+    version, mark, content, token, epoch, deliveries, to_delete = reply
     if version is None or content is None:
         return None
     try:
@@ -272,4 +303,4 @@ def _decoded(ticket_id: str, reply: Sequence[bytes | None]) -> _Found | None:
     except (DamagedEntry, ValueError) as exc:
         log.error("ticket %(ticket)s is damaged: %(error)s", {"ticket": short_id(ticket_id), "error": exc})
         raise StorageFailed from exc
-    return _Found(version, ticket)
+    return _Found(version, mark or b"", ticket)

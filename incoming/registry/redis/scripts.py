@@ -41,27 +41,27 @@ return 1
 """Adds a ticket. Returns 0 if its id is in use."""
 
 CHANGE: Final = Script(f"""-- KEYS ticket
--- ARGV id, version that was seen, by, json, token, epoch, deliveries, state, receives, index, place there,
--- ended at (if it is to be deleted) or ''
+-- ARGV id, version and mark that were seen, by, json, token, epoch, deliveries, state, receives, index, place
+-- there, ended at (if it is to be deleted) or ''
 local t = redis.call('HMGET', KEYS[1], 'v', 'by', 'app', 'index', 'to_delete')
 if not t[1] then return -1 end
-if t[1] ~= ARGV[2] then return t[2] == ARGV[3] and 1 or 0 end
+if t[1] ~= ARGV[2] or (t[2] or '') ~= ARGV[3] then return t[2] == ARGV[4] and 1 or 0 end
 redis.call('HINCRBY', KEYS[1], 'v', 1)
-redis.call('HSET', KEYS[1], 'by', ARGV[3], 'json', ARGV[4], 'token', ARGV[5], 'epoch', ARGV[6],
-           'deliveries', ARGV[7], 'state', ARGV[8], 'index', ARGV[10])
-if t[4] ~= ARGV[10] then redis.call('ZREM', t[4], ARGV[1]) end
-redis.call('ZADD', ARGV[10], ARGV[11], ARGV[1])
-if ARGV[9] == '0' then redis.call('SREM', '{APP}' .. t[3], ARGV[1]) end
-if ARGV[12] ~= '' then
+redis.call('HSET', KEYS[1], 'by', ARGV[4], 'json', ARGV[5], 'token', ARGV[6], 'epoch', ARGV[7],
+           'deliveries', ARGV[8], 'state', ARGV[9], 'index', ARGV[11])
+if t[4] ~= ARGV[11] then redis.call('ZREM', t[4], ARGV[1]) end
+redis.call('ZADD', ARGV[11], ARGV[12], ARGV[1])
+if ARGV[10] == '0' then redis.call('SREM', '{APP}' .. t[3], ARGV[1]) end
+if ARGV[13] ~= '' then
     redis.call('HSET', KEYS[1], 'to_delete', 1)
-    redis.call('ZADD', '{TO_DELETE}', ARGV[12], ARGV[1])
+    redis.call('ZADD', '{TO_DELETE}', ARGV[13], ARGV[1])
 elseif t[5] then
     redis.call('HDEL', KEYS[1], 'to_delete')
     redis.call('ZREM', '{TO_DELETE}', ARGV[1])
 end
 return 1
 """)
-"""Replaces a ticket if it still has the version that was seen. Returns 0 if not, -1 if it is unknown."""
+"""Replaces a ticket if it is still the one that was seen. Returns 0 if not, -1 if it is unknown."""
 
 FORGET: Final = Script(f"""-- KEYS ticket, manifest; ARGV id
 local t = redis.call('HMGET', KEYS[1], 'app', 'index')

@@ -19,6 +19,7 @@ from incoming.core.lifecycle import Cancel, Claim, Complete, Expire, Post, Recor
 from incoming.core.redis_keys import ticket_key
 from incoming.core.stats import Counters
 from incoming.core.ticket import IllegalTransition, Ticket
+from incoming.registry.redis import registry as registry_module
 from incoming.registry.redis.registry import RedisRegistry
 from tests.registry.contract.registry import APP, SETTINGS
 from tests.registry.redis.conftest import NewProcess, Process
@@ -121,6 +122,81 @@ def test_the_fence_holds_after_a_failover_that_forgot_a_claim(
         with pytest.raises(TakenOver):
             survivor.registry.change(ID, Complete(7), forgotten.token)
         survivor.close()
+
+
+# --- what a process remembers ------------------------------------------------------------------------------
+
+
+def test_a_change_of_a_ticket_that_was_just_read_or_changed_here_is_one_call(
+    new_process: NewProcess, redis_server: RedisServer
+) -> None:
+    one, other = new_process("one"), new_process("other")
+    one.registry.add(TICKET)
+    other.registry.get(ID)
+    client = redis_server.client()
+    client.config_resetstat()
+    other.registry.change(ID, CLAIM)
+    other.registry.change(ID, Record(Checkpoint(3, 4), "boot"), "a token")
+    other.registry.change(ID, Release(), "a token")
+    calls = client.info("commandstats")
+    assert calls["cmdstat_evalsha"]["calls"] == 3
+    assert "cmdstat_hget" not in calls
+    assert calls["cmdstat_hmget"]["calls"] == 3, "by the script itself"
+
+
+@pytest.mark.parametrize("meanwhile", [CLAIM, dataclasses.replace(CLAIM, token="another token")])
+def test_a_change_counts_from_what_another_process_has_made_of_the_ticket(
+    new_process: NewProcess, meanwhile: Claim
+) -> None:
+    """What is remembered may forbid it (another token), or allow it (the same one): it never decides."""
+    one, other = new_process("one"), new_process("other")
+    one.registry.add(TICKET)
+    one.registry.change(ID, CLAIM)
+    other.registry.change(ID, meanwhile)
+    other.registry.change(ID, Record(Checkpoint(3, 4), "boot"), meanwhile.token)
+    changed = one.registry.change(ID, Release(), meanwhile.token)
+    assert (changed.epoch, changed.checkpoints) == (2, ((3, 4),))
+    assert changed == other.registry.get(ID)
+
+
+def test_a_ticket_that_another_process_has_forgotten_is_unknown_here_as_well(new_process: NewProcess) -> None:
+    one, other = new_process("one"), new_process("other")
+    one.registry.add(TICKET)
+    one.registry.change(ID, CLAIM)
+    other.registry.forget(ID)
+    with pytest.raises(UnknownTicket):
+        one.registry.change(ID, Complete(7), CLAIM.token)
+
+
+def test_a_change_that_redis_has_lost_is_not_taken_for_the_one_that_came_instead(
+    new_process: NewProcess, redis_server: RedisServer
+) -> None:
+    """Both have made the second version of the ticket. So the number alone would not tell them apart."""
+    one, other = new_process("one"), new_process("other")
+    one.registry.add(TICKET)
+    client = redis_server.client()
+    before = client.dump(ticket_key(ID))
+    one.registry.change(ID, CLAIM)
+    client.restore(ticket_key(ID), 0, before, replace=True)
+    other.registry.change(ID, dataclasses.replace(CLAIM, name="other.mov", token="another token"))
+    with pytest.raises(TakenOver):
+        one.registry.change(ID, Complete(7), CLAIM.token)
+    assert one.registry.change(ID, Complete(7), "another token").name == "other.mov"
+
+
+def test_a_process_remembers_so_many_tickets_and_no_more(
+    new_process: NewProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_module, "MAX_REMEMBERED", 3)
+    registry = new_process("one").registry
+    ids = [new_id(number) for number in range(5)]
+    for ticket_id in ids:
+        registry.add(dataclasses.replace(TICKET, id=ticket_id))
+        registry.get(ticket_id)
+    registry.change(ids[2], CLAIM)
+    assert list(registry._remembered) == [ids[3], ids[4], ids[2]]
+    registry.forget(ids[4])
+    assert list(registry._remembered) == [ids[3], ids[2]]
 
 
 # --- answers that are lost -------------------------------------------------------------------------------
