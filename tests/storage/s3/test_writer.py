@@ -119,6 +119,7 @@ def test_an_empty_file_becomes_an_empty_object(fake: FakeS3, place: BucketPlace)
     assert storage.size(TICKET) == 0
 
 
+@pytest.mark.usefixtures("gives_up_soon")
 @pytest.mark.parametrize("operation", ["create", "put_part", "complete", "head"])
 def test_a_store_that_stays_away_is_an_error_that_may_be_retried(
     fake: FakeS3, place: BucketPlace, operation: str
@@ -138,6 +139,7 @@ def test_a_store_that_stays_away_is_an_error_that_may_be_retried(
     settled(place, storage)
 
 
+@pytest.mark.usefixtures("gives_up_soon")
 def test_who_stands_still_hears_that_the_store_is_away_and_the_next_flush_raises_it(
     fake: FakeS3, place: BucketPlace
 ) -> None:
@@ -839,6 +841,7 @@ def test_a_file_may_be_finished_twice(fake: FakeS3, place: BucketPlace) -> None:
     settled(place, storage)
 
 
+@pytest.mark.usefixtures("gives_up_soon")
 def test_a_writer_whose_flush_has_failed_does_not_try_again_to_store_its_rest_at_its_close(
     fake: FakeS3, place: BucketPlace
 ) -> None:
@@ -912,6 +915,7 @@ def test_a_truncation_keeps_whole_parts_and_any_part_of_the_rest(
 STEPS: Final = st.lists(st.tuples(st.sampled_from("wwwwwckftuan"), st.integers(0, 1_700)), max_size=20)
 
 
+@pytest.mark.usefixtures("gives_up_soon")
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     max_examples=25,

@@ -266,6 +266,7 @@ def test_whatever_the_store_does_the_objects_are_what_was_sent(
     settled(place, storage)
 
 
+@pytest.mark.usefixtures("gives_up_soon")
 @pytest.mark.parametrize("operation", ["put", "create", "put_part", "complete", "list"])
 def test_a_store_that_stays_away_is_an_error_that_may_be_retried(
     fake: FakeS3, place: BucketPlace, operation: str
@@ -386,6 +387,7 @@ def test_another_folder_may_follow_and_nothing_is_left_of_the_first(fake: FakeS3
     assert not fake.uploads
 
 
+@pytest.mark.usefixtures("gives_up_soon")
 @settings(suppress_health_check=(HealthCheck.function_scoped_fixture,), max_examples=8, deadline=None)
 @given(data=st.data())
 def test_whatever_happens_a_kill_takes_only_what_was_not_durable(
