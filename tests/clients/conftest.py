@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ from tests.support.relay import Relay
 from tests.support.server import RunningServer, new_upload
 
 QUICK: Final = {"http_hold_s": 0.3, "handover_retry_first_s": 0.05, "handover_retry_max_s": 0.2}
+PATIENT: Final = {**QUICK, "http_hold_s": 25.0}
+"""The server holds requests so long that the app answers in time, however busy the machine is."""
 DEADLINE_S: Final = 600.0
 """For one upload: a large file takes minutes on a busy machine."""
 SLOW_BYTES_PER_S: Final = 3_000_000
@@ -109,9 +112,22 @@ class Stage:
 @pytest.fixture
 def stage(start_server: StartServer, app: ScriptedApp, tmp_path: Path) -> Iterator[Stage]:
     """Whatever a real client meets."""
-    server = start_server(**QUICK)
+    with stage_of(start_server(**QUICK), app, tmp_path) as stage:
+        yield stage
+
+
+@pytest.fixture
+def patient_stage(start_server: StartServer, app: ScriptedApp, tmp_path: Path) -> Iterator[Stage]:
+    """For a client that does not repeat a request when the app takes long."""
+    with stage_of(start_server(**PATIENT), app, tmp_path) as stage:
+        yield stage
+
+
+@contextmanager
+def stage_of(server: RunningServer, app: ScriptedApp, folder: Path) -> Iterator[Stage]:
+    """Puts a slow line before the server."""
     with Relay(server.port, SLOW_BYTES_PER_S) as line:
-        yield Stage(server, app, line, tmp_path)
+        yield Stage(server, app, line, folder)
 
 
 def check(upload: Issued, file: DiskFile) -> None:

@@ -14,11 +14,20 @@ from typing import Final
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from tests.clients.conftest import DEADLINE_S, QUICK, SLOW_BYTES_PER_S, DiskFile, Issued, Stage, check, matrix
+from tests.clients.conftest import (
+    DEADLINE_S,
+    PATIENT,
+    QUICK,
+    DiskFile,
+    Issued,
+    Stage,
+    check,
+    matrix,
+    stage_of,
+)
 from tests.conftest import StartServer
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp, SlowApp
 from tests.support.client_cases import EMPTY, LARGE, NOT_EARLY, REFUSAL, UPLOAD, case, of_client
-from tests.support.relay import Relay
 from tests.support.server import ROOT, finish_upload
 from tests.support.waiting import wait_until
 from tests.test_docs import FENCE
@@ -66,17 +75,15 @@ def in_matrix(value: object) -> ParameterSet:
 @pytest.fixture
 def stage(start_server: StartServer, app: ScriptedApp, tmp_path: Path) -> Iterator[Stage]:
     """What curl meets: the server holds its requests so long that the app answers in time."""
-    server = start_server(**{**QUICK, "http_hold_s": 25.0})
-    with Relay(server.port, SLOW_BYTES_PER_S) as line:
-        yield Stage(server, app, line, tmp_path)
+    with stage_of(start_server(**PATIENT), app, tmp_path) as stage:
+        yield stage
 
 
 @pytest.fixture
 def hasty_stage(start_server: StartServer, app: ScriptedApp, tmp_path: Path) -> Iterator[Stage]:
     """The same, but the server soon answers that the app has not answered yet."""
-    server = start_server(**QUICK)
-    with Relay(server.port, SLOW_BYTES_PER_S) as line:
-        yield Stage(server, app, line, tmp_path)
+    with stage_of(start_server(**QUICK), app, tmp_path) as stage:
+        yield stage
 
 
 class Curl:

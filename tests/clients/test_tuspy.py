@@ -105,8 +105,9 @@ def test_a_refusal_by_the_app_is_an_error(stage: Stage) -> None:
 
 
 @case(EMPTY)
-def test_an_empty_file_arrives(stage: Stage) -> None:
-    file, upload = stage.file(0), stage.issue()
+def test_an_empty_file_arrives(patient_stage: Stage) -> None:
+    """tuspy repeats no request that creates an upload, and that of an empty file is the only one."""
+    file, upload = patient_stage.file(0), patient_stage.issue()
     assert TuspyUpload(upload, file).end() is None
     check(upload, file)
 

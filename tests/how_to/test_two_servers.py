@@ -95,7 +95,7 @@ class Installation:
 
 HIDDEN_PORTS: Final = (
     *("master.port", "master.port.grpc", "volume.port", "volume.port.grpc"),
-    *("filer.port", "filer.port.grpc", "s3.port.grpc", "s3.port.iceberg"),
+    *("filer.port", "filer.port.grpc", "s3.port.grpc", "s3.port.iceberg", "s3.port.lance"),
 )
 """The page leaves them at their defaults, which another test's server may have."""
 
