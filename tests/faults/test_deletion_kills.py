@@ -71,14 +71,18 @@ def new_server(launcher: Launcher, directory: Path, fake: FakeS3, **settings: ob
 
 
 class DyingServer:
-    """Kills a server when it makes its nth call to the store from now on; that call does nothing."""
+    """Kills a server when it makes its nth call to the store from now on; that call does nothing.
 
-    def __init__(self, server: ForkedServer, fake: FakeS3, nth: int) -> None:
-        self._server, self._left = server, nth
+    With an `operation`, only calls of it count. Without one, a call may be for what was before.
+    """
+
+    def __init__(self, server: ForkedServer, fake: FakeS3, nth: int, operation: str = "") -> None:
+        self._server, self._left, self._operation = server, nth, operation
         fake.on_call = self._called
 
     def _called(self, operation: str) -> None:
-        self._left -= operation != "head_bucket"  # which it makes all the time
+        is_meant = operation == self._operation if self._operation else operation != "head_bucket"
+        self._left -= is_meant  # it looks at the bucket all the time
         if not self._left:
             self._server.shoot()
             raise Refusal(503, "SlowDown")
@@ -223,7 +227,7 @@ def test_a_file_that_its_app_keeps_stays_whatever_is_killed_when_it_has_finished
     with new_server(launcher, tmp_path / "storage", fake, s3_destination_prefixes="inbox/") as server:
         asked = {"removeFileWhenFinished": "false", "destinationKey": "inbox/1"}
         ticket_id = begun(server, app, "parts", "finished", **asked)
-        DyingServer(server, fake, 1)
+        DyingServer(server, fake, 1, "list")  # the first call of the deletion
         end_it(server, ticket_id, "finished")
         wait_until(lambda: server.has_died, "it dies")
         fake.on_call = lambda _: None
