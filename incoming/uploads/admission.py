@@ -212,9 +212,8 @@ class Admission:
         def on_reserve(accounted_bytes: int) -> None:
             budget.resize(ticket.id, _missing_bytes(length_bytes, accounted_bytes))
 
-        small_files = storage.small_files if in_one_chunk else None
-        is_small = small_files is not None and 0 < (length_bytes or 0) <= small_files.max_bytes
-        if small_files and length_bytes and is_small and size_bytes is None:
+        small_files = storage.small_files if in_one_chunk and size_bytes is None else None
+        if small_files and length_bytes and length_bytes <= small_files.max_bytes:
             on_durable = partial(self._on_durable, ticket.id)
             return small_files.open(ticket.id, length_bytes, on_reserve, on_durable)
         return self._open_file(ticket, length_bytes, on_reserve)
@@ -263,7 +262,9 @@ class Admission:
         """
         if space := self._storages.of(ticket).free_space:
             return space.accounted_bytes(ticket.id)
-        return (self._size_bytes(ticket) or 0) if size_bytes is None else size_bytes
+        if size_bytes is None:
+            size_bytes = self._size_bytes(ticket)
+        return size_bytes or 0
 
     def _ensure_space(self, ticket: Ticket, missing_bytes: int) -> None:
         """Makes sure that there is space. Displaces reservations of uploads without a byte if necessary.

@@ -76,7 +76,7 @@ def require_power_cut_checks(uploads: Uploads, machine_has_run_on: bool) -> None
     in_danger = [one for one in context.storages.all if not one.survives_power_cuts]
     if not in_danger:
         return
-    there = {one: names for one in in_danger if (names := _names(one)) is not None}
+    there = {one: _names(one) for one in in_danger}
     for ticket in _needed(context.registry):
         storage = context.storages.of(ticket)
         if storage.survives_power_cuts:
@@ -91,8 +91,8 @@ def require_power_cut_checks(uploads: Uploads, machine_has_run_on: bool) -> None
             uploads.power_cut_check.require(ticket.id)
             continue
         recovery, names = storage.recovery, there.get(storage)
-        if recovery is None or (names is not None and ticket.id not in names):
-            continue  # most tickets of a large journal have no bytes
+        if recovery is None or not _may_have_bytes(ticket, storage, names):
+            continue
         try:
             lost_bytes = recovery.discard_lost(ticket.id)
         except IncomingError as exc:
@@ -110,6 +110,17 @@ def _names(storage: Storage) -> frozenset[str] | None:
     return None
 
 
+def _may_have_bytes(ticket: Ticket, storage: Storage, names: Collection[str] | None) -> bool:
+    """Returns whether the storage may have something of an upload. `names`: of `_names`.
+
+    Most tickets of a large journal have nothing there, and a look at each would take long. Where nothing can
+    be listed, to delete may cost more than to look: the ticket tells whether a kill has left something.
+    """
+    if names is not None:
+        return ticket.id in names
+    return ticket.state not in ENDED or bool(storage.inventory) or ticket.is_undelivered
+
+
 def recover(uploads: Uploads) -> None:
     """Resumes the uploads of the last process. Clients may connect once it has returned.
 
@@ -121,13 +132,8 @@ def recover(uploads: Uploads) -> None:
     stored = {storage: _names(storage) for storage in context.storages.all}
     for number, ticket in enumerate(_to_recover(context, stored), 1):
         storage = context.storages.of(ticket)
-        names = stored[context.storages.named_by(ticket)]
-        # Most tickets of a large journal have nothing stored, and a look at each would take long.
-        may_have_bytes = names is None or ticket.id in names
+        may_have_bytes = _may_have_bytes(ticket, storage, stored[context.storages.named_by(ticket)])
         has_ended = ticket.state in ENDED and not ticket.to_delete
-        if has_ended and not storage.inventory:
-            # Deleting may cost more than looking. The ticket tells whether a kill has left something.
-            may_have_bytes = ticket.is_undelivered
         if ticket.state is State.PAUSED and storage.free_space:
             try:
                 uploads.paused.reserve_remaining(ticket, may_have_bytes)

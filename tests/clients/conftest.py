@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,9 +20,7 @@ from tests.support.on_disk import bytes_in
 from tests.support.relay import Relay
 from tests.support.server import RunningServer, new_upload
 
-QUICK: Final = {"http_hold_s": 0.3, "handover_retry_first_s": 0.05, "handover_retry_max_s": 0.2}
-PATIENT: Final = {**QUICK, "http_hold_s": 25.0}
-"""The server holds requests so long that the app answers in time, however busy the machine is."""
+QUICK: Final = {"handover_retry_first_s": 0.05, "handover_retry_max_s": 0.2}
 DEADLINE_S: Final = 600.0
 """For one upload: a large file takes minutes on a busy machine."""
 SLOW_BYTES_PER_S: Final = 3_000_000
@@ -109,25 +107,39 @@ class Stage:
             self.server.restart()
 
 
+NewStage = Callable[[float], Stage]
+"""Returns a stage. Takes for how many seconds its server holds a request that waits for the app."""
+
+
 @pytest.fixture
-def stage(start_server: StartServer, app: ScriptedApp, tmp_path: Path) -> Iterator[Stage]:
+def new_stage(start_server: StartServer, app: ScriptedApp, tmp_path: Path) -> Iterator[NewStage]:
+    """Makes the stage of a test, with a slow line before its server."""
+    with ExitStack() as stack:
+
+        def make(hold_s: float) -> Stage:
+            server = start_server(**QUICK, http_hold_s=hold_s)
+            line = stack.enter_context(Relay(server.port, SLOW_BYTES_PER_S))
+            return Stage(server, app, line, tmp_path)
+
+        yield make
+
+
+@pytest.fixture
+def hasty_stage(new_stage: NewStage) -> Stage:
+    """The server soon answers that the app has not answered yet."""
+    return new_stage(0.3)
+
+
+@pytest.fixture
+def patient_stage(new_stage: NewStage) -> Stage:
+    """For a client that does not repeat a request: the app answers in time, however busy the machine is."""
+    return new_stage(25.0)
+
+
+@pytest.fixture
+def stage(hasty_stage: Stage) -> Stage:
     """Whatever a real client meets."""
-    with stage_of(start_server(**QUICK), app, tmp_path) as stage:
-        yield stage
-
-
-@pytest.fixture
-def patient_stage(start_server: StartServer, app: ScriptedApp, tmp_path: Path) -> Iterator[Stage]:
-    """For a client that does not repeat a request when the app takes long."""
-    with stage_of(start_server(**PATIENT), app, tmp_path) as stage:
-        yield stage
-
-
-@contextmanager
-def stage_of(server: RunningServer, app: ScriptedApp, folder: Path) -> Iterator[Stage]:
-    """Puts a slow line before the server."""
-    with Relay(server.port, SLOW_BYTES_PER_S) as line:
-        yield Stage(server, app, line, folder)
+    return hasty_stage
 
 
 def check(upload: Issued, file: DiskFile) -> None:

@@ -7,26 +7,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from tests.clients.conftest import (
-    DEADLINE_S,
-    PATIENT,
-    QUICK,
-    DiskFile,
-    Issued,
-    Stage,
-    check,
-    matrix,
-    stage_of,
-)
-from tests.conftest import StartServer
-from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp, SlowApp
+from tests.clients.conftest import DEADLINE_S, DiskFile, Issued, Stage, check, matrix
+from tests.support.app import DONE, WAIT, Delivery, Reply, SlowApp
 from tests.support.client_cases import EMPTY, LARGE, NOT_EARLY, REFUSAL, UPLOAD, case, of_client
 from tests.support.server import ROOT, finish_upload
 from tests.support.waiting import wait_until
@@ -73,17 +61,9 @@ def in_matrix(value: object) -> ParameterSet:
 
 
 @pytest.fixture
-def stage(start_server: StartServer, app: ScriptedApp, tmp_path: Path) -> Iterator[Stage]:
+def stage(patient_stage: Stage) -> Stage:
     """What curl meets: the server holds its requests so long that the app answers in time."""
-    with stage_of(start_server(**PATIENT), app, tmp_path) as stage:
-        yield stage
-
-
-@pytest.fixture
-def hasty_stage(start_server: StartServer, app: ScriptedApp, tmp_path: Path) -> Iterator[Stage]:
-    """The same, but the server soon answers that the app has not answered yet."""
-    with stage_of(start_server(**QUICK), app, tmp_path) as stage:
-        yield stage
+    return patient_stage
 
 
 class Curl:
