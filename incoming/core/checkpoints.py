@@ -56,15 +56,29 @@ def _thinned(checkpoints: Checkpoints) -> Checkpoints:
     return checkpoints[:dropped] + checkpoints[dropped + 1 :]
 
 
+def check(checkpoints: Checkpoints) -> None:
+    """Raises ValueError where no file has these checkpoints."""
+    before = 0
+    for one in checkpoints:
+        if one.end_bytes <= before or not 0 <= one.crc32c < 1 << _CRC_BITS:
+            raise ValueError(f"{one!r} is not an offset after the last one, with a CRC-32C")
+        before = one.end_bytes
+
+
 def read(value: object) -> Checkpoints:
     """Returns the checkpoints from their form in the journal, lists of two integers. Raises ValueError."""
-    found: list[Checkpoint] = []
-    end_bytes = 0
-    for one in value if isinstance(value, list) else [None]:
-        match one:
-            case [int(end), int(crc)] if end > end_bytes and 0 <= crc < 1 << _CRC_BITS:
-                found.append(Checkpoint(end, crc))
-                end_bytes = end
-            case _:
-                raise ValueError(f"{one!r} is not an offset after the last one, with a CRC-32C")
-    return tuple(found)
+    match value:
+        case [*pairs]:
+            checkpoints = tuple(map(_read_one, pairs))
+        case _:
+            raise ValueError(f"{value!r} is not a list of checkpoints")
+    check(checkpoints)
+    return checkpoints
+
+
+def _read_one(value: object) -> Checkpoint:
+    match value:
+        case [int(end_bytes), int(crc32c)]:
+            return Checkpoint(end_bytes, crc32c)
+        case _:
+            raise ValueError(f"{value!r} is not an offset with a CRC-32C")

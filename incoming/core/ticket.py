@@ -9,15 +9,14 @@ So neither an outage nor a jump of the system's clock expires a ticket.
 
 from __future__ import annotations
 
+import dataclasses
 import hmac
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
-from itertools import repeat
-from operator import attrgetter, call
 from typing import Final
 from urllib.parse import urlsplit
+
+import msgspec
+from msgspec.structs import replace
 
 from incoming.core import file_digest
 from incoming.core.bounds import (
@@ -88,6 +87,8 @@ FILE: Final = "file"
 FOLDER: Final = "folder"
 DEST_TYPES: Final = (FILE, FOLDER)
 """What a ticket can be for."""
+NOT_SHOWN: Final = frozenset({"secret", "token", "metadata", "return_url", "upload_metadata", "parts"})
+"""Fields that a ticket's `repr` leaves out, since they may be secret."""
 
 
 def short_id(ticket_id: str) -> str:
@@ -95,17 +96,19 @@ def short_id(ticket_id: str) -> str:
     return ticket_id[:SHORT_ID_CHARS]
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One upload: what the app asked for, and how far it has come.
 
     What a field says of "the file" holds for a folder, too: its bytes are one stream.
+
+    The journal and Redis leave out the fields that have their defaults, so the default of a field never
+    changes. Nothing that a ticket refers to refers back to it, so the garbage collector need not visit it.
     """
 
     id: str
     signal_finish_url: str
     """The URL of the app that is called, or the name of a callback."""
-    secret: str = field(default="", repr=False)
+    secret: str = ""
     """What the app may have to send to finish, cancel or retry the upload: see `admits`."""
     secret_required: bool = False
     """Whether the app has to send the secret. Apps that use the older `signalFinishSecret` need not."""
@@ -120,7 +123,7 @@ class Ticket:
     state: State = State.ISSUED
     epoch: int = 0
     """How many claims there have been, for logs."""
-    token: str = field(default="", repr=False)
+    token: str = ""
     """The token of the newest claim. A claim changes the ticket only while this is its own token.
 
     So a claim that was taken over can't change the ticket.
@@ -147,7 +150,7 @@ class Ticket:
     """The CRC-32C of the file, once it has arrived."""
     sha256: str = ""
     """The SHA-256 of the file in hex, once it has arrived, if the app wants it."""
-    metadata: str = field(default="", repr=False)
+    metadata: str = ""
     """What the app gets back with each call. Nothing here reads it."""
     max_bytes_per_s: int = 0
     """The rate limit; 0 sets no limit."""
@@ -160,13 +163,13 @@ class Ticket:
     """
     checkpoints: Checkpoints = ()
     """Checksums of the acknowledged bytes of an unfinished upload."""
-    return_url: str = field(default="", repr=False)
+    return_url: str = ""
     """Where a form without JavaScript leads once the app has the file."""
-    upload_metadata: str = field(default="", repr=False)
+    upload_metadata: str = ""
     """What a client of tus says of its file, as it was sent."""
     file_digest: str = ""
     """The digest that a client names or asks for: see `core.file_digest`."""
-    parts: UploadParts | None = field(default=None, repr=False)
+    parts: UploadParts | None = None
     """The parts of an upload that comes, or came, in parts."""
     checked_bytes: int | None = None
     """The number of checked bytes, while others wait for their checksum; None: all stored bytes are checked.
@@ -214,6 +217,12 @@ class Ticket:
     Then a client of tus has to name the length with the address: the first client does not know that its file
     is no longer expected.
     """
+
+    def __repr__(self) -> str:
+        """Shows the fields that do not have their defaults, apart from secret ones."""
+        known = [(one.name, getattr(self, one.name), one.default) for one in _FIELDS]
+        shown = (f"{name}={value!r}" for name, value, default in known if value != default)
+        return f"Ticket({', '.join(shown)})"
 
     @property
     def is_folder(self) -> bool:
@@ -348,7 +357,7 @@ class Ticket:
             target = State.ISSUED  # as if there had never been a part
         moved = self
         if target is not self.state:
-            moved = _quickly_replaced(self, state=target, changed_at_s=now_s, is_whole=False)
+            moved = replace(self, state=target, changed_at_s=now_s, is_whole=False)
         return _remember(moved, event, self.state)
 
     def _check_parts(self, event: Event) -> None:
@@ -379,7 +388,7 @@ class Ticket:
         if self.state is not other.state:
             return False
         same = {"epoch": self.epoch, "token": self.token, "deliveries": self.deliveries}
-        return self == _quickly_replaced(other, **same)
+        return self == replace(other, **same)
 
     def recovers_to(self, other: Ticket, now_s: float) -> bool:
         """Returns whether a restart turns this ticket into `other`, apart from its checkpoints."""
@@ -388,7 +397,7 @@ class Ticket:
 
     def persisted(self) -> Ticket:
         """Returns the ticket as the journal has it. Claims and calls to apps end with the process."""
-        return _quickly_replaced(self, epoch=0, token="", deliveries=0)
+        return replace(self, epoch=0, token="", deliveries=0)
 
     def recovered(self, now_s: float) -> Ticket:
         """Returns the ticket as the next process has it after this one was killed.
@@ -396,40 +405,12 @@ class Ticket:
         Its client is not connected any more. The app may have been called, so its next call counts as a
         repeated one.
         """
-        changes = self._changes_by_a_kill(now_s)
-        return _quickly_replaced(self, **changes) if changes else self
-
-    def recover(self, now_s: float) -> bool:
-        """Makes this object what `recovered` returns: a start has many tickets, and a copy takes time.
-
-        Only for a ticket that was just read, and that nobody else has. Returns whether its state is another.
-        """
-        was = self.state
-        _set(self, self._changes_by_a_kill(now_s))
-        return self.state is not was
-
-    def _changes_by_a_kill(self, now_s: float) -> dict[str, object]:
         if self.state is State.UPLOADING:
-            return {"state": State.PAUSED, "changed_at_s": now_s}
-        return {"deliveries": 1} if self.state in ARRIVED else {}
+            return replace(self, state=State.PAUSED, changed_at_s=now_s)
+        return replace(self, deliveries=1) if self.state in ARRIVED else self
 
 
-_NAMES: Final = tuple(field.name for field in fields(Ticket))
-_VALUES: Final = attrgetter(*_NAMES)
-_SLOTS: Final = tuple(getattr(Ticket, name).__set__ for name in _NAMES)
-
-
-def _quickly_replaced(ticket: Ticket, **changes: object) -> Ticket:
-    """Returns what dataclasses.replace does, in half the time: each change of a ticket does this."""
-    new = object.__new__(Ticket)
-    deque(map(call, _SLOTS, repeat(new), _VALUES(ticket)), maxlen=0)  # a loop without bytecode
-    _set(new, changes)
-    return new
-
-
-def _set(ticket: Ticket, changes: Mapping[str, object]) -> None:
-    for name, value in changes.items():
-        object.__setattr__(ticket, name, value)
+_FIELDS: Final = tuple(one for one in msgspec.structs.fields(Ticket) if one.name not in NOT_SHOWN)
 
 
 @lru_cache(maxsize=1024)
@@ -518,7 +499,7 @@ def _with_outcome(ticket: Ticket, event: Event) -> Ticket:
 def _with_nothing_stored(ticket: Ticket, to_delete: bool) -> Ticket:
     """Returns the ticket of an upload that was called off. Its app does not know that yet."""
     nothing = {"checkpoints": (), "checked_bytes": None, "parts": None}
-    return _quickly_replaced(ticket, **nothing, deliveries=0, to_delete=to_delete)
+    return replace(ticket, **nothing, deliveries=0, to_delete=to_delete)
 
 
 def _reason(reason: str) -> str:
@@ -567,7 +548,7 @@ def _described(ticket: Ticket, claim: Claim, stored_bytes: int) -> Ticket:
     if not stored_bytes and ticket.has_other_length(claim):
         named = replace(ticket, name=cut_name(claim.name), last_modified_ms=claim.last_modified_ms)
         nothing = {"length_bytes": None, "upload_metadata": "", "file_digest": ""}
-        ticket = _quickly_replaced(named, **nothing, had_other_length=True)
+        ticket = replace(named, **nothing, had_other_length=True)
     described = replace(
         ticket,
         needs_proof=claim.proves,
@@ -619,7 +600,8 @@ def _measured(ticket: Ticket, length_bytes: int, stored_bytes: int, is_said: boo
     if ticket.length_bytes not in (None, length_bytes):
         raise LengthMismatch(ticket.expected_file, length_bytes)
     if length_bytes < stored_bytes:
-        raise LengthMismatch(replace(ticket.expected_file, min_bytes=stored_bytes), length_bytes)
+        expected = dataclasses.replace(ticket.expected_file, min_bytes=stored_bytes)
+        raise LengthMismatch(expected, length_bytes)
     may_be_replaced = is_said and (ticket.length_bytes is None or ticket.length_is_said)
     return replace(ticket, length_bytes=length_bytes, length_is_said=may_be_replaced)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any, Final, get_type_hints
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from incoming.core import checkpoints, parts
 from incoming.core.lifecycle import State
@@ -81,7 +82,7 @@ def encode(ticket: Ticket) -> bytes:
     """Returns the ticket as JSON, in one line. Each change of a ticket does this, so msgspec does it."""
     persisted = ticket.persisted()
     try:
-        content = _encoder.encode(persisted).replace(b'"token":"",', b"")  # a string can't have bare quotes
+        content = _encoder.encode(persisted)
     except UnicodeEncodeError:  # a name with half of a character; JSON has it, and UTF-8 does not
         fields = {name: getattr(persisted, name) for name in _TYPES}
         content = json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -106,7 +107,6 @@ class _Entry(msgspec.Struct):
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(_Entry)
-_set_url: Final = Ticket.__dict__["signal_finish_url"].__set__
 
 
 def _decoded_at_once(content: bytes) -> Ticket | None:
@@ -115,16 +115,17 @@ def _decoded_at_once(content: bytes) -> Ticket | None:
         entry = _decoder.decode(content)
         ticket = entry.ticket
         if ticket.checkpoints:
-            checkpoints.read([[*one] for one in ticket.checkpoints])
+            checkpoints.check(ticket.checkpoints)
         if ticket.parts:
             parts.check(ticket.parts)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     is_usual = entry.version == VERSION and not ticket.token
-    times = (ticket.issued_at_s, ticket.changed_at_s, ticket.issued_unix_s)
-    if not is_usual or not all(map(_is_time, times)):
+    was_issued = _is_time(ticket.issued_at_s) and _is_time(ticket.issued_unix_s)
+    if not (is_usual and was_issued and _is_time(ticket.changed_at_s)):
         return None
-    _set_url(ticket, sys.intern(ticket.signal_finish_url))  # an app has thousands of tickets
+    url = sys.intern(ticket.signal_finish_url)  # an app has thousands of tickets
+    force_setattr(ticket, "signal_finish_url", url)
     return ticket
 
 

@@ -62,9 +62,10 @@ class MemoryRegistry:
         tickets = self._journal.load()
         self._clock.at_least(max((max(t.issued_at_s, t.changed_at_s) for t in tickets), default=0.0))
         now_s = self._clock.now_s()
-        for ticket in tickets:
+        for stored in tickets:
+            ticket = stored.recovered(now_s)
             self._tickets[ticket.id] = ticket
-            if ticket.recover(now_s):
+            if ticket.state is not stored.state:
                 self._not_kept.add(ticket.id)
             self._due.add(ticket.id, due_at_s(ticket, self._timeouts_s))
 

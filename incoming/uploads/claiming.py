@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from incoming.core.bounds import MAX_UPLOAD_METADATA_BYTES
 from incoming.core.errors import (
     BadParameter,
@@ -226,7 +228,7 @@ class Claiming:
         """Returns whether another client has said another length, and has stored nothing."""
         is_of_other = ticket.has_other_length(claim) and self._has_nothing(ticket)
         self.admission.check(
-            replace(ticket, length_bytes=None) if is_of_other else ticket, claim.length_bytes
+            structs.replace(ticket, length_bytes=None) if is_of_other else ticket, claim.length_bytes
         )
         if ticket.is_in_parts:
             raise InParts

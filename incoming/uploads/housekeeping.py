@@ -19,6 +19,7 @@ from incoming.core.errors import IncomingError, TakenOver, UnknownTicket, WrongS
 from incoming.core.lifecycle import ARRIVED, ENDED, RECEIVING, State
 from incoming.core.ticket import Ticket, short_id
 from incoming.registry import TICKETS_AT_A_TIME, Registry, TicketIndex
+from incoming.runtime.garbage import no_collection
 from incoming.settings.table import Settings
 from incoming.storage import Inventory, Storage
 from incoming.uploads.context import UploadContext
@@ -128,6 +129,17 @@ def recover(uploads: Uploads) -> None:
     greenlet of its own. Later sweeps do the same for any upload with unfinished work.
     """
     context = uploads.context
+    with no_collection():
+        recovered = _recover_each(uploads)
+    context.runtime.spawn(_sweep_first, uploads)
+    context.runtime.spawn(report_strays, context)
+    if recovered:
+        log.info("recovered %(tickets)d tickets", {"tickets": recovered})
+
+
+def _recover_each(uploads: Uploads) -> int:
+    """Reserves space for each upload, and calls its app again. Returns how many tickets it has looked at."""
+    context = uploads.context
     number = 0
     stored = {storage: _names(storage) for storage in context.storages.all}
     for number, ticket in enumerate(_to_recover(context, stored), 1):
@@ -147,10 +159,7 @@ def recover(uploads: Uploads) -> None:
             uploads.deletion.start(ticket.id)
         if not number % TICKETS_AT_A_TIME:
             context.runtime.yield_if_due()
-    context.runtime.spawn(_sweep_first, uploads)
-    context.runtime.spawn(report_strays, context)
-    if number:
-        log.info("recovered %(tickets)d tickets", {"tickets": number})
+    return number
 
 
 def _sweep_first(uploads: Uploads) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -10,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from incoming.registry.entries import ticket_entry
 from tests.conftest import StartServer
@@ -133,7 +133,7 @@ def test_a_beginning_that_two_uploads_share_is_refused(start_server: StartServer
     server = start_server()
     ticket_id = paused(server, app)
     twin = ticket_id[:-1] + ("0" if ticket_id[-1] != "0" else "1")
-    add_to_journal(server, ticket_entry(dataclasses.replace(server.journaled()[ticket_id], id=twin)))
+    add_to_journal(server, ticket_entry(replace(server.journaled()[ticket_id], id=twin)))
     assert "2 uploads have an id that begins with" in run(server, "cancel", ticket_id[:8]).stderr
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
 from incoming.commands.server_client import Remote
 from incoming.composition import storage_note, stores

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from incoming.core.due import ALWAYS, DELETION_LEFT_S, due_at_s, is_deletion_due, is_due, state_timeouts_s
 from incoming.core.lifecycle import State

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from incoming.core.checkpoints import Checkpoint
 from incoming.core.errors import LengthMismatch, NotInParts, TooManyParts, WrongState
@@ -189,7 +190,7 @@ def test_an_event_changes_these_fields_and_no_other(
     before = ticket_in(state)
     after = before.apply(event, NOW_S)
     expected = replace(before, state=after.state, changed_at_s=after.changed_at_s)
-    assert after == replace(expected, **news)  # type: ignore[arg-type]
+    assert after == replace(expected, **news)
 
 
 def test_the_length_may_be_told_after_the_claim() -> None:
@@ -228,14 +229,14 @@ def test_what_a_later_claim_tells_of_the_file_counts_once_its_client_has_proved_
     proved = claimed.apply(Proved(said, 10), NOW_S)
     news: dict[str, object] = {"length_bytes": 10, "needs_proof": True}
     news |= {"upload_metadata": "filename eA==", "file_digest": digest}
-    assert proved == replace(claimed, **news)  # type: ignore[arg-type]
+    assert proved == replace(claimed, **news)
     assert not proved.would_learn(said)
     assert proved.apply(Proved(Claim(None, proves=True), 10), NOW_S) == proved, "it says nothing of these"
 
 
 def test_another_length_counts_in_place_of_one_that_was_only_said_while_nothing_is_stored() -> None:
     firm = Claim(10, "a.bin", 99, proves=True, upload_metadata="m", file_digest="sha256:")
-    said = replace(firm, keeps_others_out=False)
+    said = dataclasses.replace(firm, keeps_others_out=False)
     other = Claim(20, "b.bin", 7, token="t")
     issued = replace(ticket_in(State.ISSUED), length_bytes=None)
     assert not issued.apply(firm, 1.0).has_other_length(other)
@@ -248,7 +249,7 @@ def test_another_length_counts_in_place_of_one_that_was_only_said_while_nothing_
     news: dict[str, object] = {"length_bytes": 20, "name": "b.bin", "last_modified_ms": 7}
     news |= {"needs_proof": False, "upload_metadata": "", "file_digest": "", "had_other_length": True}
     news |= {"length_is_said": False}
-    assert again.apply(Proved(other, 0), 3.0) == replace(again, **news)  # type: ignore[arg-type]
+    assert again.apply(Proved(other, 0), 3.0) == replace(again, **news)
     set_by_app = replace(again, length_is_said=False)
     assert not set_by_app.has_other_length(other)
     with pytest.raises(LengthMismatch):

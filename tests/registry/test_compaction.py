@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import logging
 import os
@@ -10,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from incoming.core.errors import StorageFailed
 from incoming.core.ticket import Ticket
@@ -23,7 +23,7 @@ TICKETS = [
     Ticket(f"2b1c5a06-3c5d-4a57-9f43-{number:012x}", "http://app.example.org/finished")
     for number in range(1000)
 ]
-NEW = dataclasses.replace(TICKETS[0], id="9d4f2f3e-52d1-4f5e-8f0a-6f6c5f2b7e22")
+NEW = replace(TICKETS[0], id="9d4f2f3e-52d1-4f5e-8f0a-6f6c5f2b7e22")
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_killed_after_any_step_nothing_that_was_appended_is_lost(journal: Journa
     going_on, number = True, 0
     while going_on:
         going_on = journal.compact()
-        changed = dataclasses.replace(TICKETS[number], asks=number + 1)
+        changed = replace(TICKETS[number], asks=number + 1)
         journal.append([ticket_entry(changed), tombstone(TICKETS[-1 - number].id)])
         expected[changed.id] = changed
         del expected[TICKETS[-1 - number].id]
@@ -80,7 +80,7 @@ def test_killed_after_any_step_nothing_that_was_appended_is_lost(journal: Journa
 def test_what_is_appended_while_few_lines_are_left_is_copied_by_the_last_step(
     journal: Journal, directory: Path
 ) -> None:
-    many = [ticket_entry(dataclasses.replace(NEW, reason="x" * 1000))] * (2 * FEW_BYTES // 1000)
+    many = [ticket_entry(replace(NEW, reason="x" * 1000))] * (2 * FEW_BYTES // 1000)
     while journal.compact():
         journal.append(many)
     journal.append([ticket_entry(NEW)])

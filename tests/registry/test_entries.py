@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import fields, replace
 
 from incoming.core.checkpoints import Checkpoint
 from incoming.core.lifecycle import State
@@ -79,7 +79,7 @@ def kept(*lines: bytes) -> list[Ticket]:
 
 
 def other() -> Ticket:
-    return dataclasses.replace(TICKET, id=OTHER_ID)
+    return replace(TICKET, id=OTHER_ID)
 
 
 @pytest.mark.parametrize("ticket", [TICKET, FULL_TICKET], ids=["new", "full"])
@@ -91,7 +91,7 @@ def test_a_ticket_is_one_line_that_is_read_as_it_was_written(ticket: Ticket) -> 
 def test_each_of_many_tickets_has_its_own_checkpoints() -> None:
     checkpoints = [(), (Checkpoint(7, 8),), (), (Checkpoint(1, 2), Checkpoint(3, 4))]
     for some in checkpoints:
-        ticket = dataclasses.replace(FULL_TICKET, checkpoints=some)
+        ticket = replace(FULL_TICKET, checkpoints=some)
         assert kept(ticket_entry(ticket)) == [ticket]
         assert all(isinstance(one, Checkpoint) for one in kept(ticket_entry(ticket))[0].checkpoints)
     with pytest.raises(DamagedEntry):
@@ -100,12 +100,12 @@ def test_each_of_many_tickets_has_its_own_checkpoints() -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_every_state_is_kept(state: State) -> None:
-    ticket = dataclasses.replace(FULL_TICKET, state=state)
+    ticket = replace(FULL_TICKET, state=state)
     assert kept(ticket_entry(ticket)) == [ticket]
 
 
 def test_claims_and_calls_die_with_the_process() -> None:
-    claimed = dataclasses.replace(FULL_TICKET, epoch=7, token="t", deliveries=3)
+    claimed = replace(FULL_TICKET, epoch=7, token="t", deliveries=3)
     assert kept(ticket_entry(claimed)) == [FULL_TICKET]
 
 
@@ -123,6 +123,28 @@ def test_a_ticket_that_was_forgotten_is_gone_and_may_come_again() -> None:
 def test_the_next_log_gets_entries_unchanged() -> None:
     entries = [ticket_entry(ticket) for ticket in (other(), TICKET, other())]
     assert list(latest_entries(entries).values()) == entries[:2]
+
+
+def test_a_field_with_its_default_is_left_out_so_no_default_ever_changes() -> None:
+    assert ticket_entry(TICKET) == b'%s {"version": 1, "ticket": {"id":"%s","signal_finish_url":"%s"}}' % (
+        ID.encode(), ID.encode(), TICKET.signal_finish_url.encode(),
+    )  # fmt: skip
+    texts = ["secret", "token", "name", "reason", "sha256", "metadata", "boot_id", "return_url"]
+    texts += ["upload_metadata", "file_digest", "destination", "storage"]
+    numbers = ["epoch", "deliveries", "asks", "last_modified_ms", "max_bytes_per_s", "max_bytes"]
+    flags = ["secret_required", "app_told", "needs_proof", "wants_sha256", "is_whole", "to_delete"]
+    flags += ["length_is_said", "had_other_length"]
+    assert {one.name: one.default for one in fields(Ticket) if not one.required} == {
+        **dict.fromkeys(texts, ""),
+        **dict.fromkeys(numbers, 0),
+        **dict.fromkeys(flags, False),
+        **dict.fromkeys(["file_owner_uid", "length_bytes", "crc32c", "parts", "checked_bytes"]),
+        **dict.fromkeys(["issued_at_s", "changed_at_s", "issued_unix_s"], 0.0),
+        **dict.fromkeys(["checkpoints", "left_out"], ()),
+        "remove_file_when_finished": True,
+        "state": State.ISSUED,
+        "dest_type": "file",
+    }
 
 
 def test_an_entry_without_a_valid_ticket_does_not_affect_others() -> None:
@@ -225,7 +247,7 @@ def test_an_entry_of_version_1_is_a_ticket_that_asks_for_nothing_of_version_2() 
 def test_an_entry_of_a_server_without_folders_is_for_a_file() -> None:
     entry = json.loads(encode(FULL_TICKET))
     del entry["ticket"]["dest_type"]
-    assert decode(json.dumps(entry).encode(), ID) == dataclasses.replace(FULL_TICKET, dest_type="file")
+    assert decode(json.dumps(entry).encode(), ID) == replace(FULL_TICKET, dest_type="file")
 
 
 @pytest.mark.parametrize("value", [["a"], [1.5], [[1]], [None], {"1": 2}, "12"])
@@ -240,7 +262,7 @@ def test_an_entry_of_a_server_without_uploads_over_http_has_neither_urls_nor_mar
         del entry["ticket"][name]
     ticket = decode(json.dumps(entry).encode(), ID)
     assert (ticket.return_url, ticket.upload_metadata, ticket.checked_bytes) == ("", "", None)
-    assert ticket == dataclasses.replace(FULL_TICKET, return_url="", upload_metadata="", checked_bytes=None)
+    assert ticket == replace(FULL_TICKET, return_url="", upload_metadata="", checked_bytes=None)
 
 
 @pytest.mark.parametrize("value", [None, 0, 2**32 - 1])
@@ -279,12 +301,12 @@ def test_a_value_is_read_as_it_was_written_or_is_damage(name: str, value: Any) -
         value = tuple(map(tuple, value))
     assert read == (tuple(value) if name == "left_out" else value)
     assert type(read) is type(getattr(FULL_TICKET, name)) or type(read) is type(value)
-    assert ticket == dataclasses.replace(FULL_TICKET, **{name: read})
+    assert ticket == replace(FULL_TICKET, **{name: read})
 
 
 @pytest.mark.parametrize("name", ["\ud800.bin", "\udcff", "a\0b", "\N{GRINNING FACE}", '"\\\n'])
 def test_a_file_name_of_any_letters_survives_the_journal(name: str) -> None:
-    ticket = dataclasses.replace(FULL_TICKET, name=name)
+    ticket = replace(FULL_TICKET, name=name)
     assert kept(ticket_entry(ticket)) == [ticket]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import logging
 import os
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from incoming.core.errors import StorageFailed, StorageFull
 from incoming.core.lifecycle import State
@@ -27,8 +27,8 @@ from tests.support.fakes import largest_file
 ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
 OTHER_ID = "9d4f2f3e-52d1-4f5e-8f0a-6f6c5f2b7e22"
 TICKET = Ticket(ID, "http://app.example.org/finished")
-NEWER = dataclasses.replace(TICKET, name="holiday \N{GRINNING FACE}.mov", state=State.PAUSED)
-OTHER = dataclasses.replace(TICKET, id=OTHER_ID)
+NEWER = replace(TICKET, name="holiday \N{GRINNING FACE}.mov", state=State.PAUSED)
+OTHER = replace(TICKET, id=OTHER_ID)
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import gevent
 import pytest
+from msgspec.structs import replace
 
 from incoming.core.errors import StorageFailed, UnknownTicket
 from incoming.core.lifecycle import Cancel, Claim, Complete, Expire, Post, Release, State
@@ -124,7 +124,7 @@ def test_two_changes_of_one_ticket_come_one_after_the_other(house: House) -> Non
 
 
 def test_a_ticket_does_not_wait_for_the_change_of_another(house: House) -> None:
-    other = dataclasses.replace(TICKET, id=ID[:-1] + "2")
+    other = replace(TICKET, id=ID[:-1] + "2")
     house.context.registry.add(TICKET)
     house.context.registry.add(other)
     house.context.registry.change(other.id, CLAIM)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import stat
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from incoming.core.ticket import Ticket
 from incoming.registry.entries import encode, ticket_entry
@@ -45,7 +45,7 @@ def test_after_a_kill_before_they_were_removed_what_is_newer_counts(directory: P
     old = (directory / f"{ID}.json").read_bytes()
     journal = Journal(directory, fsync=False)
     journal.load()
-    newer = dataclasses.replace(TICKET, asks=3)
+    newer = replace(TICKET, asks=3)
     journal.append([ticket_entry(newer)])
     (directory / f"{ID}.json").write_bytes(old)
     assert load(directory) == [newer, OTHER]

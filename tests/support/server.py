@@ -10,11 +10,11 @@ import signal
 import subprocess
 import sys
 import uuid
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final, Protocol, Self
 
 import requests
+from msgspec.structs import replace
 
 from incoming.core.ticket import Ticket
 from incoming.registry import journal

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -15,6 +14,7 @@ from unittest.mock import patch
 
 import pytest
 from crc32c import crc32c
+from msgspec.structs import replace
 
 from incoming.core.backend_requests import Listing, NewUpload
 from incoming.core.checkpoints import Checkpoint

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
 from typing import Final
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from incoming.core.backend_requests import Listing
 from incoming.core.errors import UnknownTicket

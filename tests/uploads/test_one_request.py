@@ -8,6 +8,8 @@ import pytest
 
 from incoming.core.errors import IncomingError, StorageFailed
 from incoming.core.lifecycle import State
+from incoming.registry.append_log import AppendLog
+from incoming.registry.entries import decode
 from tests.support.uploads import Client, House, new_claim
 
 CONTENT = bytes(range(256)) * 4
@@ -34,13 +36,11 @@ def send(house: House, client: Client, content: bytes = CONTENT) -> None:
 
 
 def journaled(house: House, ticket_id: str) -> list[str]:
-    """Returns the states of all lines that the journal has got for a ticket."""
-    lines = (house.directory / "journal" / "log").read_bytes().split(b"\n")
-    states = ((state.value, f'"state":"{state.value}"'.encode()) for state in State)
-    names = list(states)
-    return [
-        name for line in lines if ticket_id.encode() in line for name, text in names if text in line
-    ]  # fmt: skip
+    """Returns the states of all entries that the journal has got for a ticket."""
+    entries = AppendLog(house.directory / "journal" / "log", fsync=False).payloads()
+    prefix = f"{ticket_id} ".encode()
+    contents = [entry.removeprefix(prefix) for entry in entries if entry.startswith(prefix)]
+    return [decode(content, ticket_id).state.value for content in contents]
 
 
 def test_the_claim_of_a_file_that_is_complete_next_is_not_journaled_by_itself(house: House) -> None:

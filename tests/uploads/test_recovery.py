@@ -6,11 +6,11 @@ import hashlib
 import logging
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from crc32c import crc32c
+from msgspec.structs import replace
 
 from incoming.core.lifecycle import State
 from incoming.core.ticket import DEST_TYPES

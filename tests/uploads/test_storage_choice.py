@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from incoming.core.backend_requests import Listing
 from incoming.core.errors import BadParameter, NotInParts, StorageFull

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from incoming.core.checksum import checksum
 from incoming.core.errors import (
@@ -207,7 +208,7 @@ def test_what_a_client_with_another_file_says_of_it_does_not_count(
     with pytest.raises(WrongState, match="not shown yet"):
         house.uploads.complete(wrong.claim)
     claimed = house.ticket(ticket_id)
-    assert claimed == replace(before, token=claimed.token, epoch=before.epoch + 1)
+    assert claimed == structs.replace(before, token=claimed.token, epoch=before.epoch + 1)
     house.uploads.release(wrong.claim)
     right = other(house, ticket_id, len(CONTENT), upload_metadata="filename bW92")
     prove(house, right, CONTENT)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Final, Protocol
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from incoming.core.checkpoints import Checkpoint
 from incoming.core.due import DELETION_LEFT_S, is_due, state_timeouts_s
@@ -113,7 +113,7 @@ class RegistryContract:
             place.registry.get(ID)
 
     def test_all_tickets_are_listed_whatever_happens_to_others_meanwhile(self, place: Place) -> None:
-        tickets = [dataclasses.replace(TICKET, id=ticket_id) for ticket_id in IDS]
+        tickets = [replace(TICKET, id=ticket_id) for ticket_id in IDS]
         for ticket in tickets:
             place.registry.add(ticket)
         listed = place.registry.tickets()
@@ -125,7 +125,7 @@ class RegistryContract:
     def test_the_unfinished_tickets_of_an_app_are_counted(self, place: Place) -> None:
         app = TICKET.app
         for ticket_id in IDS[:3]:
-            place.registry.add(dataclasses.replace(TICKET, id=ticket_id))
+            place.registry.add(replace(TICKET, id=ticket_id))
         place.registry.change(ID, claim("first"))
         assert place.registry.unfinished(app) == 3
         place.registry.change(ID, Complete(7))
@@ -233,7 +233,7 @@ class RegistryContract:
     # --- what is due -----------------------------------------------------------------------------------
 
     def test_a_ticket_is_due_when_it_has_rested_and_until_it_changes(self, place: Place) -> None:
-        place.registry.add(dataclasses.replace(TICKET, issued_at_s=place.now_s(), changed_at_s=place.now_s()))
+        place.registry.add(replace(TICKET, issued_at_s=place.now_s(), changed_at_s=place.now_s()))
         assert list(place.registry.due(place.now_s() + 99.0)) == []
         for _ in range(2):
             [due] = place.registry.due(place.now_s() + 101.0)
@@ -246,7 +246,7 @@ class RegistryContract:
         assert list(place.registry.due(1e9)) == []
 
     def test_files_that_an_end_has_left_are_due_until_they_are_deleted(self, place: Place) -> None:
-        place.registry.add(dataclasses.replace(TICKET, issued_at_s=place.now_s(), changed_at_s=place.now_s()))
+        place.registry.add(replace(TICKET, issued_at_s=place.now_s(), changed_at_s=place.now_s()))
         place.registry.change(ID, Cancel("enough", by_app=True, to_delete=True))
         place.kill()
         assert place.registry.get(ID).to_delete
@@ -263,7 +263,7 @@ class RegistryContract:
 
     def test_tickets_may_change_while_due_ones_are_read(self, place: Place) -> None:
         for ticket_id in IDS:
-            place.registry.add(dataclasses.replace(TICKET, id=ticket_id))
+            place.registry.add(replace(TICKET, id=ticket_id))
         seen = []
         for ticket in place.registry.due(1e9):
             seen.append(ticket.id)

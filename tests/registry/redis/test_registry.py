@@ -11,6 +11,7 @@ from uuid import UUID
 
 import gevent
 import pytest
+from msgspec.structs import replace
 
 from incoming.core.checkpoints import Checkpoint
 from incoming.core.due import DELETION_LEFT_S
@@ -75,7 +76,7 @@ def test_of_two_processes_one_ends_an_upload_and_the_other_is_refused(new_proces
     ids = [new_id(number) for number in range(50)]
     refused: list[str] = []
     for ticket_id in ids:
-        processes[0].registry.add(dataclasses.replace(TICKET, id=ticket_id))
+        processes[0].registry.add(replace(TICKET, id=ticket_id))
 
     def end_all(process: Process, event: Cancel | Expire) -> None:
         for ticket_id in ids:
@@ -191,7 +192,7 @@ def test_a_process_remembers_so_many_tickets_and_no_more(
     registry = new_process("one").registry
     ids = [new_id(number) for number in range(5)]
     for ticket_id in ids:
-        registry.add(dataclasses.replace(TICKET, id=ticket_id))
+        registry.add(replace(TICKET, id=ticket_id))
         registry.get(ticket_id)
     registry.change(ids[2], CLAIM)
     assert list(registry._remembered) == [ids[3], ids[4], ids[2]]
@@ -225,7 +226,7 @@ def test_a_change_whose_answer_was_lost_is_applied_once(
 
 
 def test_a_ticket_is_added_once_though_the_answer_was_lost(behind_the_relay: Process, relay: Relay) -> None:
-    behind_the_relay.registry.add(dataclasses.replace(TICKET, id=new_id(1)))  # Redis knows the script now
+    behind_the_relay.registry.add(replace(TICKET, id=new_id(1)))  # Redis knows the script now
     relay.answers_to_lose = 1
     behind_the_relay.registry.add(TICKET)
     assert behind_the_relay.registry.get(ID) == TICKET
@@ -237,7 +238,7 @@ def test_an_id_that_is_in_use_is_not_given_to_another_ticket(new_process: NewPro
     registry = new_process("one").registry
     registry.add(TICKET)
     with pytest.raises(StorageFailed):
-        registry.add(dataclasses.replace(TICKET, secret="another one"))
+        registry.add(replace(TICKET, secret="another one"))
     assert registry.get(ID) == TICKET
 
 
@@ -257,7 +258,7 @@ def test_a_kill_of_redis_loses_no_change_that_was_acknowledged(tmp_path: Path) -
 
     with RedisServer(tmp_path / "redis") as server:
         process = Process(server.url, "one")
-        tickets = [dataclasses.replace(TICKET, id=new_id(number)) for number in range(8)]
+        tickets = [replace(TICKET, id=new_id(number)) for number in range(8)]
         for _ in range(3):
             for ticket in tickets:
                 process.registry.forget(ticket.id)
@@ -279,7 +280,7 @@ def test_a_kill_of_redis_loses_no_change_that_was_acknowledged(tmp_path: Path) -
 def test_who_has_claimed_and_what_was_called_outlives_every_process(new_process: NewProcess) -> None:
     before = new_process("one")
     for number in (1, 2):
-        before.registry.add(dataclasses.replace(TICKET, id=new_id(number)))
+        before.registry.add(replace(TICKET, id=new_id(number)))
         before.registry.change(new_id(number), CLAIM)
     before.registry.change(new_id(2), Complete(7))
     before.registry.change(new_id(2), Post())
@@ -301,7 +302,7 @@ def test_without_redis_every_call_fails_at_once_and_works_again_afterwards(tmp_p
         registry.add(TICKET)
         calls: list[Callable[[], object]] = [
             lambda: registry.get(ID), lambda: registry.change(ID, CLAIM), registry.check,
-            lambda: registry.add(dataclasses.replace(TICKET, id=new_id(1))),
+            lambda: registry.add(replace(TICKET, id=new_id(1))),
             lambda: registry.forget(new_id(1)), lambda: list(registry.tickets()),
             lambda: list(registry.due(0.0)), lambda: registry.unfinished("a"),
             lambda: leases.take(ID, "a"), lambda: leases.acquire("work", "a", 1.0, 0.0),
@@ -398,7 +399,7 @@ def test_a_sweep_of_3000_tickets_reads_those_that_are_due_and_no_other(
     registry = process.registry
     ids = [new_id(number) for number in range(3000)]
     for ticket_id in ids:
-        registry.add(dataclasses.replace(TICKET, id=ticket_id, changed_at_s=1000.0))
+        registry.add(replace(TICKET, id=ticket_id, changed_at_s=1000.0))
     for ticket_id in ids[:300]:
         registry.change(ticket_id, Claim(100, "a", token=ticket_id))
         process.leases.take(ticket_id, ticket_id)
@@ -438,7 +439,7 @@ def test_a_delivery_is_due_when_nobody_makes_it(new_process: NewProcess) -> None
 
 def ended(process: Process, ticket_id: str = ID) -> None:
     """An upload ends that has left something, at the time 0 of the service."""
-    process.registry.add(dataclasses.replace(TICKET, id=ticket_id))
+    process.registry.add(replace(TICKET, id=ticket_id))
     process.registry.change(ticket_id, Cancel("no more", by_app=True, to_delete=True))
 
 
@@ -494,7 +495,7 @@ def test_all_that_is_due_is_found_page_by_page(
     registry = new_process("one").registry
     ids = [new_id(number) for number in range(50)]
     for number, ticket_id in enumerate(ids):
-        registry.add(dataclasses.replace(TICKET, id=ticket_id, changed_at_s=changed_at_s or number % 3 / 7))
+        registry.add(replace(TICKET, id=ticket_id, changed_at_s=changed_at_s or number % 3 / 7))
     for ticket_id in ids[:30]:
         registry.change(ticket_id, CLAIM)
     assert sorted(ticket.id for ticket in registry.tickets()) == ids
@@ -506,7 +507,7 @@ def test_a_damaged_ticket_harms_no_other(
 ) -> None:
     registry = new_process("one").registry
     registry.add(TICKET)
-    registry.add(dataclasses.replace(TICKET, id=new_id(1)))
+    registry.add(replace(TICKET, id=new_id(1)))
     redis_server.client().hset(ticket_key(ID), "json", "rubbish")
     for _ in range(2):
         with pytest.raises(StorageFailed):
