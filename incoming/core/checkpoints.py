@@ -58,20 +58,16 @@ def _thinned(checkpoints: Checkpoints) -> Checkpoints:
 
 def check(checkpoints: Checkpoints) -> None:
     """Raises ValueError where no file has these checkpoints."""
-    before = 0
+    before_bytes = 0
     for one in checkpoints:
-        if one.end_bytes <= before or not 0 <= one.crc32c < 1 << _CRC_BITS:
-            raise ValueError(f"{one!r} is not an offset after the last one, with a CRC-32C")
-        before = one.end_bytes
+        if one.end_bytes <= before_bytes or not 0 <= one.crc32c < 1 << _CRC_BITS:
+            raise _not_a_checkpoint(one)
+        before_bytes = one.end_bytes
 
 
 def read(value: object) -> Checkpoints:
     """Returns the checkpoints from their form in the journal, lists of two integers. Raises ValueError."""
-    match value:
-        case [*pairs]:
-            checkpoints = tuple(map(_read_one, pairs))
-        case _:
-            raise ValueError(f"{value!r} is not a list of checkpoints")
+    checkpoints = tuple(map(_read_one, value if isinstance(value, list) else [value]))
     check(checkpoints)
     return checkpoints
 
@@ -81,4 +77,8 @@ def _read_one(value: object) -> Checkpoint:
         case [int(end_bytes), int(crc32c)]:
             return Checkpoint(end_bytes, crc32c)
         case _:
-            raise ValueError(f"{value!r} is not an offset with a CRC-32C")
+            raise _not_a_checkpoint(value)
+
+
+def _not_a_checkpoint(value: object) -> ValueError:
+    return ValueError(f"{value!r} is not an offset after the last one, with a CRC-32C")

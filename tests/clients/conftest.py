@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -94,13 +95,23 @@ class Stage:
             digest.update(zeros)
         return DiskFile(path, digest.hexdigest(), LARGE_BYTES)
 
-    def issue(self, over_the_line: bool = False, **params: str) -> Issued:
-        """Returns a new ticket, for a client that comes over the slow line or directly."""
+    def issue(self, line_bytes: int = 0, **params: str) -> Issued:
+        """Returns a new ticket.
+
+        `line_bytes`: how many bytes each connection of its client carries until `release_line` or
+        `break_off`, so that the upload does not end too early. With 0 its client comes directly.
+        """
+        self.line.max_bytes = line_bytes
         ticket_id = new_upload(self.server, self.app.url, **params)
-        return Issued(self.server, self.app, ticket_id, self.line.port if over_the_line else self.server.port)
+        return Issued(self.server, self.app, ticket_id, self.line.port if line_bytes else self.server.port)
+
+    def release_line(self) -> None:
+        """Connections carry any number of bytes from now on."""
+        self.line.max_bytes = math.inf
 
     def break_off(self, trouble: str) -> None:
         """Cuts the line, or kills the server and starts it again."""
+        self.release_line()
         if trouble == "cut":
             self.line.cut()
         else:

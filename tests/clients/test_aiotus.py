@@ -60,7 +60,7 @@ def test_a_file_arrives(stage: Stage, options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("trouble", ["cut", pytest.param("kill", marks=matrix)])
 def test_an_upload_resumes_after(stage: Stage, trouble: str) -> None:
-    file, upload = stage.file(6 * MIB), stage.issue(over_the_line=True)
+    file, upload = stage.file(6 * MIB), stage.issue(line_bytes=4 * MIB)
     client = AiotusUpload(upload, file)
     wait_until(lambda: upload.stored_bytes > 2 * MIB, "a third is stored")
     stage.break_off(trouble)

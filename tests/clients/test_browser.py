@@ -76,7 +76,7 @@ def test_several_files_arrive_each_with_the_ticket_of_its_own(stage: Stage, clie
 def test_an_upload_resumes_where_it_was_after(
     stage: Stage, client: BrowserUpload, options: dict[str, Any], trouble: str
 ) -> None:
-    file, upload = stage.file(6 * MIB), stage.issue(over_the_line=True)
+    file, upload = stage.file(6 * MIB), stage.issue(line_bytes=4 * MIB)
     client.begin((file, upload), **options)
     wait_until(lambda: upload.stored_bytes > 2 * MIB, "the second chunk is under way")
     stage.break_off(trouble)
@@ -94,7 +94,7 @@ def on_the_disk(stage: Stage) -> int:
 @matrix
 @pytest.mark.parametrize("trouble", ["cut", "kill"])
 def test_parts_resume_where_they_were_after(stage: Stage, client: BrowserUpload, trouble: str) -> None:
-    file, upload = stage.file(9 * MIB), stage.issue(over_the_line=True)
+    file, upload = stage.file(9 * MIB), stage.issue(line_bytes=2 * MIB)
     client.begin((file, upload), parallelUploads=3)
     wait_until(lambda: on_the_disk(stage) > MIB, "some of it is stored")
     stage.break_off(trouble)
@@ -104,12 +104,13 @@ def test_parts_resume_where_they_were_after(stage: Stage, client: BrowserUpload,
 
 
 def test_a_paused_upload_resumes_where_it_was(stage: Stage, client: BrowserUpload) -> None:
-    file, upload = stage.file(6 * MIB), stage.issue(over_the_line=True)
+    file, upload = stage.file(6 * MIB), stage.issue(line_bytes=4 * MIB)
     client.begin((file, upload))
     wait_until(lambda: upload.stored_bytes > MIB, "some of it is stored")
     client.call("pause")
     before = upload.stored_bytes
     assert not client.events("success")
+    stage.release_line()
     client.call("resume")
     assert client.end() == ["success"], client.seen
     resumed = [one["offset"] for one in client.events("answer") if one["method"] == "HEAD"]
@@ -120,10 +121,11 @@ def test_a_paused_upload_resumes_where_it_was(stage: Stage, client: BrowserUploa
 def test_an_upload_resumes_where_it_was_after_a_reload_of_the_page(
     stage: Stage, client: BrowserUpload
 ) -> None:
-    file, upload = stage.file(6 * MIB), stage.issue(over_the_line=True)
+    file, upload = stage.file(6 * MIB), stage.issue(line_bytes=4 * MIB)
     client.begin((file, upload))
     wait_until(lambda: upload.stored_bytes > 2 * MIB, "a third is stored")
     before = upload.stored_bytes
+    stage.release_line()
     client.load()
     client.begin((file, upload))
     assert client.end() == ["success"], client.seen

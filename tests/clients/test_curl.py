@@ -163,7 +163,7 @@ def test_the_output_of_a_program_arrives_through_a_pipe(stage: Stage) -> None:
 
 @pytest.mark.parametrize("trouble", ["cut", "kill"])
 def test_an_upload_that_broke_off_resumes_by_the_documented_command(stage: Stage, trouble: str) -> None:
-    file, upload = stage.file(BROKEN_OFF_BYTES), stage.issue(over_the_line=True)
+    file, upload = stage.file(BROKEN_OFF_BYTES), stage.issue(line_bytes=2 * MIB)
     client = Curl(SEND, upload, file)
     wait_until(lambda: upload.stored_bytes > MIB, "a third is stored")
     stage.break_off(trouble)
@@ -177,7 +177,7 @@ def test_an_upload_that_broke_off_resumes_by_the_documented_command(stage: Stage
 
 @pytest.mark.parametrize("trouble", [in_matrix("cut"), "kill"])
 def test_curl_repeats_the_whole_file_and_nothing_is_stored_twice(stage: Stage, trouble: str) -> None:
-    file, upload = stage.file(BROKEN_OFF_BYTES), stage.issue(over_the_line=True)
+    file, upload = stage.file(BROKEN_OFF_BYTES), stage.issue(line_bytes=2 * MIB)
     client = Curl(RETRY, upload, file)
     wait_until(lambda: upload.stored_bytes > MIB, "a third is stored")
     stage.break_off(trouble)
@@ -187,7 +187,7 @@ def test_curl_repeats_the_whole_file_and_nothing_is_stored_twice(stage: Stage, t
 
 @pytest.mark.parametrize("trouble", ["cut", in_matrix("kill")])
 def test_a_form_that_broke_off_is_sent_again(stage: Stage, trouble: str) -> None:
-    file, upload = stage.file(BROKEN_OFF_BYTES), stage.issue(over_the_line=True)
+    file, upload = stage.file(BROKEN_OFF_BYTES), stage.issue(line_bytes=2 * MIB)
     client = Curl(FORM, upload, file)
     wait_until(lambda: f"upload {upload.ticket_id[:8]}: claimed" in stage.server.log_text(), "it has begun")
     stage.break_off(trouble)
@@ -197,10 +197,10 @@ def test_a_form_that_broke_off_is_sent_again(stage: Stage, trouble: str) -> None
 
 
 def test_curl_that_is_to_find_out_by_itself_sends_the_whole_file_and_it_counts(stage: Stage) -> None:
-    file, upload = stage.file(BROKEN_OFF_BYTES), stage.issue(over_the_line=True)
+    file, upload = stage.file(BROKEN_OFF_BYTES), stage.issue(line_bytes=2 * MIB)
     client = Curl(SEND, upload, file)
     wait_until(lambda: upload.stored_bytes > MIB, "a third is stored")
-    stage.line.cut()
+    stage.break_off("cut")
     assert client.end()[0] != 0
     command = ["curl", "-sS", "-C", "-", "-T", str(file.path), upload.url]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == FINISHED
@@ -208,10 +208,10 @@ def test_curl_that_is_to_find_out_by_itself_sends_the_whole_file_and_it_counts(s
 
 
 def test_a_wrong_offset_is_answered_with_the_command_that_resumes(stage: Stage) -> None:
-    file, upload = stage.file(BROKEN_OFF_BYTES), stage.issue(over_the_line=True)
+    file, upload = stage.file(BROKEN_OFF_BYTES), stage.issue(line_bytes=2 * MIB)
     client = Curl(SEND, upload, file)
     wait_until(lambda: upload.stored_bytes > MIB, "a third is stored")
-    stage.line.cut()
+    stage.break_off("cut")
     assert client.end()[0] != 0
     wrong = subprocess.run(
         ["curl", "-sS", "-T", file.path, "-C", "1000", upload.url], capture_output=True, text=True, check=True

@@ -68,7 +68,7 @@ def test_a_ticket_whose_length_is_known_needs_no_creation(stage: Stage, options:
     ],
 )
 def test_an_upload_resumes_where_it_was_after(stage: Stage, options: dict[str, Any], trouble: str) -> None:
-    file, upload = stage.file(6 * MIB), stage.issue(over_the_line=True)
+    file, upload = stage.file(6 * MIB), stage.issue(line_bytes=4 * MIB)
     with uploading(file, endpoint=upload.url, **options) as client:
         wait_until(lambda: upload.stored_bytes > 2 * MIB, "a third is stored")
         stage.break_off(trouble)

@@ -74,7 +74,7 @@ def test_an_address_that_is_known_needs_no_creation(stage: Stage, protocol: str)
 def test_an_upload_resumes_where_it_was_after(
     stage: Stage, protocol: str, options: dict[str, Any], trouble: str
 ) -> None:
-    file, upload = stage.file(6 * MIB), stage.issue(over_the_line=True)
+    file, upload = stage.file(6 * MIB), stage.issue(line_bytes=4 * MIB)
     with uploading(file, endpoint=upload.url, protocol=protocol, **options) as client:
         wait_until(lambda: upload.stored_bytes > 2 * MIB, "a third is stored")
         stage.break_off(trouble)

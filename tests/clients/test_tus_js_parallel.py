@@ -51,7 +51,7 @@ def test_a_file_arrives_in_parts(stage: Stage, options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("trouble", ["kill", pytest.param("cut", marks=matrix)])
 def test_parts_resume_where_they_were_after_a(stage: Stage, trouble: str) -> None:
-    file, upload = stage.file(8 * MIB), stage.issue(over_the_line=True)
+    file, upload = stage.file(8 * MIB), stage.issue(line_bytes=MIB)
     with parallel(file, upload) as client:
         wait_until(lambda: stored_bytes(upload) > 3 * MIB, "a third is stored")
         stage.break_off(trouble)

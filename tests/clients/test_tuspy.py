@@ -73,7 +73,7 @@ def test_a_ticket_whose_length_is_known_needs_no_creation(stage: Stage) -> None:
 
 @pytest.mark.parametrize("trouble", [pytest.param("cut", marks=matrix), "kill"])
 def test_an_upload_resumes_after(stage: Stage, trouble: str) -> None:
-    file, upload = stage.file(6 * MIB), stage.issue(over_the_line=True)
+    file, upload = stage.file(6 * MIB), stage.issue(line_bytes=4 * MIB)
     client = TuspyUpload(upload, file)
     wait_until(lambda: upload.stored_bytes > 2 * MIB, "a third is stored")
     stage.break_off(trouble)
