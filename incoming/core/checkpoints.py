@@ -57,7 +57,7 @@ def _thinned(checkpoints: Checkpoints) -> Checkpoints:
 
 
 def check(checkpoints: Checkpoints) -> None:
-    """Raises ValueError where no file has these checkpoints."""
+    """Raises ValueError if no file can have these checkpoints."""
     before_bytes = 0
     for one in checkpoints:
         if one.end_bytes <= before_bytes or not 0 <= one.crc32c < 1 << _CRC_BITS:

@@ -87,8 +87,8 @@ FILE: Final = "file"
 FOLDER: Final = "folder"
 DEST_TYPES: Final = (FILE, FOLDER)
 """What a ticket can be for."""
-NOT_SHOWN: Final = frozenset({"secret", "token", "metadata", "return_url", "upload_metadata", "parts"})
-"""Fields that a ticket's `repr` leaves out, since they may be secret."""
+_SECRET_FIELDS: Final = frozenset({"secret", "token", "metadata", "return_url", "upload_metadata", "parts"})
+"""Fields that `repr` leaves out, because they are secret or may be."""
 
 
 def short_id(ticket_id: str) -> str:
@@ -220,7 +220,7 @@ class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     def __repr__(self) -> str:
         """Shows the fields that do not have their defaults, apart from secret ones."""
-        known = [(one.name, getattr(self, one.name), one.default) for one in _FIELDS]
+        known = [(one.name, getattr(self, one.name), one.default) for one in _SHOWN_FIELDS]
         shown = (f"{name}={value!r}" for name, value, default in known if value != default)
         return f"Ticket({', '.join(shown)})"
 
@@ -385,10 +385,7 @@ class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     def has_same_entry(self, other: Ticket) -> bool:
         """Returns whether both tickets have the same journal entry."""
-        if self.state is not other.state:
-            return False
-        same = {"epoch": self.epoch, "token": self.token, "deliveries": self.deliveries}
-        return self == replace(other, **same)
+        return self.persisted() == other.persisted()
 
     def recovers_to(self, other: Ticket, now_s: float) -> bool:
         """Returns whether a restart turns this ticket into `other`, apart from its checkpoints."""
@@ -410,7 +407,7 @@ class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return replace(self, deliveries=1) if self.state in ARRIVED else self
 
 
-_FIELDS: Final = tuple(one for one in msgspec.structs.fields(Ticket) if one.name not in NOT_SHOWN)
+_SHOWN_FIELDS: Final = tuple(one for one in msgspec.structs.fields(Ticket) if one.name not in _SECRET_FIELDS)
 
 
 @lru_cache(maxsize=1024)
@@ -498,8 +495,7 @@ def _with_outcome(ticket: Ticket, event: Event) -> Ticket:
 
 def _with_nothing_stored(ticket: Ticket, to_delete: bool) -> Ticket:
     """Returns the ticket of an upload that was called off. Its app does not know that yet."""
-    nothing = {"checkpoints": (), "checked_bytes": None, "parts": None}
-    return replace(ticket, **nothing, deliveries=0, to_delete=to_delete)
+    return replace(ticket, checkpoints=(), checked_bytes=None, parts=None, deliveries=0, to_delete=to_delete)
 
 
 def _reason(reason: str) -> str:
@@ -546,9 +542,15 @@ def _with_file(ticket: Ticket, event: Proved | SetLength | StartAgain) -> Ticket
 def _described(ticket: Ticket, claim: Claim, stored_bytes: int) -> Ticket:
     """Returns the ticket with what its client has said of the file. Raises LengthMismatch."""
     if not stored_bytes and ticket.has_other_length(claim):
-        named = replace(ticket, name=cut_name(claim.name), last_modified_ms=claim.last_modified_ms)
-        nothing = {"length_bytes": None, "upload_metadata": "", "file_digest": ""}
-        ticket = replace(named, **nothing, had_other_length=True)
+        ticket = replace(
+            ticket,
+            name=cut_name(claim.name),
+            last_modified_ms=claim.last_modified_ms,
+            length_bytes=None,
+            upload_metadata="",
+            file_digest="",
+            had_other_length=True,
+        )
     described = replace(
         ticket,
         needs_proof=claim.proves,

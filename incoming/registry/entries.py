@@ -121,8 +121,8 @@ def _decoded_at_once(content: bytes) -> Ticket | None:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     is_usual = entry.version == VERSION and not ticket.token
-    was_issued = _is_time(ticket.issued_at_s) and _is_time(ticket.issued_unix_s)
-    if not (is_usual and was_issued and _is_time(ticket.changed_at_s)):
+    has_times = _is_time(ticket.issued_at_s) and _is_time(ticket.changed_at_s)
+    if not (is_usual and has_times and _is_time(ticket.issued_unix_s)):
         return None
     url = sys.intern(ticket.signal_finish_url)  # an app has thousands of tickets
     force_setattr(ticket, "signal_finish_url", url)

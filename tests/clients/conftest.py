@@ -101,7 +101,8 @@ class Stage:
         `line_bytes`: how many bytes each connection of its client carries until `release_line` or
         `break_off`, so that the upload does not end too early. With 0 its client comes directly.
         """
-        self.line.max_bytes = line_bytes
+        if line_bytes:
+            self.line.max_bytes = line_bytes
         ticket_id = new_upload(self.server, self.app.url, **params)
         return Issued(self.server, self.app, ticket_id, self.line.port if line_bytes else self.server.port)
 
