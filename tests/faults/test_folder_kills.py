@@ -10,8 +10,10 @@ import os
 import random
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -42,23 +44,33 @@ _CLAIMED: Final = re.compile(r"upload (\w{8}): claimed at (\d+) of (\d+) bytes")
 
 @dataclass
 class Upload:
-    """A folder that is sent, and the relay that its bytes go through."""
+    """A folder that is sent, each time through a relay of its own."""
 
     server: RunningServer
     folder: Path
     tree: Tree
     ticket_id: str
-    relay: Relay
     chance: random.Random
     state: Path
     length_bytes: int
     trouble: list[str]
     """How each run of the command but the last one ends."""
+    relays: list[Relay] = field(default_factory=list)
+    """One for each run, the present one last. So what a killed run left in its relay counts for no other."""
 
-    def send(self, *options: str) -> Sending:
-        """Starts the command."""
-        address = ("--ticket", self.ticket_id, "--server", f"http://{self.relay.host}")
-        return Sending(self.folder, *address, *options, XDG_STATE_HOME=str(self.state))
+    @property
+    def carried_bytes(self) -> int:
+        """How many bytes have left the client, in all runs."""
+        return sum(relay.carried_bytes for relay in self.relays)
+
+    @contextmanager
+    def send(self, *options: str) -> Iterator[Sending]:
+        """Starts the command, and ends it with its connections."""
+        with Relay(self.server.port, BYTES_PER_S) as relay:
+            self.relays.append(relay)
+            address = ("--ticket", self.ticket_id, "--server", f"http://{relay.host}")
+            with Sending(self.folder, *address, *options, XDG_STATE_HOME=str(self.state)) as sending:
+                yield sending
 
     def is_begun(self) -> bool:
         """Returns whether the server has stored some of it. A busy one may have read nothing yet."""
@@ -69,9 +81,10 @@ class Upload:
         return bool(state.get("offset_bytes"))
 
     def wait_carried(self, part: float) -> None:
-        """Waits until so much more of the folder has left the client, and some of it is stored."""
-        at_bytes = self.relay.carried_bytes + part * self.length_bytes
-        wait_until(lambda: self.relay.carried_bytes >= at_bytes, "a part of the folder", DEADLINE_S)
+        """Waits until this run has sent so much more of the folder, and some of it is stored."""
+        relay = self.relays[-1]
+        at_bytes = relay.carried_bytes + part * self.length_bytes
+        wait_until(lambda: relay.carried_bytes >= at_bytes, "a part of the folder", DEADLINE_S)
         wait_until(self.is_begun, "the first bytes are stored", DEADLINE_S)
 
     def run(self) -> None:
@@ -80,7 +93,7 @@ class Upload:
             with self.send() as sending:
                 for _ in range(self.chance.randrange(2)):
                     self.wait_carried(self.chance.uniform(0.05, 0.2))
-                    self.relay.cut()
+                    self.relays[-1].cut()
                 self.wait_carried(self.chance.uniform(0.05, 0.25))
                 if trouble != KILL:
                     sending.interrupt()
@@ -106,8 +119,7 @@ def new_folder(server: RunningServer, app: ScriptedApp, place: Path, number: int
     tree = tree_of(folder)
     ticket_id = new_upload(server, app.url, destType="folder")
     trouble = chance.choices([PAUSE, KILL], k=chance.randrange(1, 3))
-    relay = Relay(server.port, BYTES_PER_S)
-    return Upload(server, folder, tree, ticket_id, relay, chance, place / "state", sum(sizes), trouble)
+    return Upload(server, folder, tree, ticket_id, chance, place / "state", sum(sizes), trouble)
 
 
 def test_folders_survive_kills_cuts_and_pauses_in_the_middle(
@@ -134,20 +146,15 @@ def send_all(server: RunningServer, uploads: list[Upload]) -> None:
     all_bytes = sum(upload.length_bytes for upload in uploads)
     kill_at_bytes = random.Random(SEED + all_bytes).uniform(0.1, 0.5) * all_bytes
     with ThreadPoolExecutor(len(uploads)) as pool:
-        for upload in uploads:
-            upload.relay.start()
         runs = [pool.submit(upload.run) for upload in uploads]
-        relays = [upload.relay for upload in uploads]
         wait_until(
-            lambda: sum(relay.carried_bytes for relay in relays) >= kill_at_bytes, "the moment", DEADLINE_S
+            lambda: sum(upload.carried_bytes for upload in uploads) >= kill_at_bytes, "the moment", DEADLINE_S
         )
         for upload in uploads:
             wait_until(upload.is_begun, "the first bytes are stored", DEADLINE_S)
         server.restart()
         for run in runs:
             run.result()
-        for upload in uploads:
-            upload.relay.stop()
 
 
 def assert_arrived(upload: Upload, keeper: TreeKeeper) -> None:
