@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import Any, Final
 
 from incoming.wire.http_status import is_interim
@@ -31,6 +31,8 @@ class AnswerFile(io.RawIOBase):
         self._raw = raw
         self._yield_if_due = yield_if_due
         self._left_bytes = MAX_READ_BYTES
+        self.has_ended = False
+        """Whether more was wanted than the app has sent."""
 
     def readable(self) -> bool:
         """See io.RawIOBase."""
@@ -41,6 +43,7 @@ class AnswerFile(io.RawIOBase):
         self._yield_if_due()
         read_bytes: int | None = self._raw.readinto(buffer)
         self._left_bytes -= read_bytes or 0
+        self.has_ended = read_bytes == 0
         if self._left_bytes < 0:
             raise AnswerTooLong(f"more than {MAX_READ_BYTES} bytes")
         return read_bytes
@@ -52,16 +55,30 @@ class AnswerFile(io.RawIOBase):
 
 
 class Answer(HTTPResponse):
-    """The final response. Raises AnswerTooLong, in addition to what HTTPResponse raises."""
+    """The final response. Raises AnswerTooLong and IncompleteRead as well as what HTTPResponse raises."""
 
     def __init__(self, sock: Any, yield_if_due: Callable[[], object], method: str | None = None) -> None:
         super().__init__(sock, method=method)
         self.fp.close()
-        self.fp = io.BufferedReader(AnswerFile(sock.makefile("rb", 0), yield_if_due), PIECE_BYTES)
+        self._file = AnswerFile(sock.makefile("rb", 0), yield_if_due)
+        self.fp = io.BufferedReader(self._file, PIECE_BYTES)
 
     def begin(self) -> None:
         """Reads the status and the headers of the final response."""
-        super().begin()
+        self._begin()
         while is_interim(self.status):
             self.headers = self.msg = None  # type: ignore[assignment] # else http.client treats it as read
-            super().begin()
+            self._begin()
+        coding = self.getheader("Transfer-Encoding", "").strip().lower()  # http.client keeps white space
+        if coding == "chunked" and not self.chunked:
+            self.chunked, self.chunk_left, self.length = True, None, None
+
+    def _begin(self) -> None:
+        super().begin()
+        if self._file.has_ended:  # http.client takes the end of the connection for the end of the headers
+            raise IncompleteRead(b"")
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the connection ended before the last chunk did. http.client takes that for its end, too."""
+        return bool(self.chunked) and self._file.has_ended

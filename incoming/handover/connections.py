@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -201,11 +201,13 @@ class Connection(HTTPConnection):
         """Buffers it, so that head and body of a request are sent together."""
         self._unsent += data
 
-    def getresponse(self) -> HTTPResponse:
+    def getresponse(self) -> Answer:
         """Sends the request, and returns the answer's beginning. Raises OSError, HTTPException."""
         unsent, self._unsent = self._unsent, b""
         super().send(unsent)
-        return super().getresponse()
+        answer = super().getresponse()
+        assert isinstance(answer, Answer)
+        return answer
 
     def _answer(self, sock: socket.socket, method: str | None = None) -> Answer:
         return Answer(sock, self._runtime.yield_if_due, method)

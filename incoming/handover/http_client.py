@@ -6,14 +6,22 @@ import ssl
 import time
 import zlib
 from contextlib import AbstractContextManager
-from http.client import HTTPException, HTTPResponse, IncompleteRead
+from http.client import HTTPException, IncompleteRead
 from typing import Final, Self
 from urllib.parse import urlencode
 
 from incoming import __version__
 from incoming.core.networks import Networks
-from incoming.handover import tls_trust
-from incoming.handover.answers import MAX_ANSWER_BYTES, Answer, NoAnswer, classify
+from incoming.handover import answer_reader, tls_trust
+from incoming.handover.answers import (
+    MAX_ANSWER_BYTES,
+    Answer,
+    FailureKind,
+    NoAnswer,
+    Refused,
+    classify,
+    no_answer,
+)
 from incoming.handover.connections import Connections, Endpoint, Target, target
 from incoming.handover.failures import FAILURES, NOT_CONNECTED, CallTimeout, failed
 from incoming.runtime.base import Lock, Runtime
@@ -147,18 +155,30 @@ class CallSlot:
             lock.__exit__(None, None, None)
 
 
-def _classified(response: HTTPResponse, body: bytes) -> Answer:
+def _classified(response: answer_reader.Answer, body: bytes) -> Answer:
     retry_after = response.getheader("Retry-After")
-    return classify(response.status, body, retry_after, retry_after_s(retry_after, time.time()))
+    answer = classify(response.status, body, retry_after, retry_after_s(retry_after, time.time()))
+    if response.is_cut and isinstance(answer, Refused):
+        return no_answer(FailureKind.CUT, answer.detail)
+    return answer
 
 
-def _beginning(response: HTTPResponse) -> bytes:
+def _beginning(response: answer_reader.Answer) -> bytes:
     """Returns the body, or its first MAX_ANSWER_BYTES. Raises OSError, HTTPException, zlib.error."""
     if len(set(response.headers.get_all("Content-Length", ()))) > 1:
         raise HTTPException("several lengths")  # http.client takes the first
     body = response.read(MAX_ANSWER_BYTES)
     if response.length and len(body) < MAX_ANSWER_BYTES:
         raise IncompleteRead(body, response.length)
-    if response.getheader("Content-Encoding", "").lower() in ("gzip", "deflate"):  # we did not ask for it
-        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, MAX_ANSWER_BYTES)
+    if response.getheader("Content-Encoding", "").strip().lower() in ("gzip", "x-gzip", "deflate"):
+        return _unpacked(body)  # we did not ask for it
     return body
+
+
+def _unpacked(body: bytes) -> bytes:
+    """Returns what is compressed in a body, or its beginning. Raises zlib.error."""
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    data = unpacker.decompress(body, MAX_ANSWER_BYTES)
+    if 0 < len(body) < MAX_ANSWER_BYTES and not unpacker.eof and not unpacker.unconsumed_tail:
+        raise zlib.error("the compressed data is not whole")
+    return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -280,12 +281,56 @@ def test_an_app_that_dies_before_its_answer_gives_none(caller: Caller, begin: by
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\ndone",
         b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 400\r\n\r\ndone",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"done")[:12],
     ],
-    ids=["half a word", "a bad chunk", "bad gzip", "two lengths"],
+    ids=["half a word", "a bad chunk", "bad gzip", "two lengths", "half of a gzip"],
 )
 def test_an_app_that_breaks_off_in_its_answer_gives_none(caller: Caller, answer: bytes) -> None:
     with raw_app(answer, closes=True) as url:
         assert caller.post(url).answer == "NoAnswer"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nServer: x\r\nDate",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n",
+        b"HTTP/1.1 404 Not Found\r\nServ",
+        b"HTTP/1.1 103 Early Hints\r\nLink: <",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\ndo\r\n0\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\ndo\r\n1",
+    ],
+)
+def test_an_answer_that_is_cut_anywhere_in_its_framing_is_not_taken_for_a_refusal(
+    caller: Caller, answer: bytes
+) -> None:
+    with raw_app(answer, closes=True) as url:
+        told = caller.post(url)
+    assert (told.answer, told.kind) == ("NoAnswer", "cut")
+
+
+CHUNKED_DONE = b"4\r\ndone\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [
+        (b"Transfer-Encoding: chunked ", CHUNKED_DONE),
+        (b"TRANSFER-ENCODING:\tChunked\t", CHUNKED_DONE),
+        (b"Content-Encoding: gzip ", gzip.compress(b"done")),
+        (b"Content-Encoding: x-gzip", gzip.compress(b"done")),
+        (b"Transfer-Encoding: chunked", CHUNKED_DONE.removesuffix(b"\r\n")),
+    ],
+    ids=["blank", "tabs", "gzip and a blank", "the old name of gzip", "no line after the last chunk"],
+)
+def test_an_answer_is_understood_however_its_headers_are_written(
+    caller: Caller, header: bytes, body: bytes
+) -> None:
+    with raw_app(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n" + body, closes=True) as url:
+        assert caller.post(url).answer == "Done"
 
 
 def test_an_app_that_stalls_in_its_answer_gives_none(caller: Caller) -> None:
