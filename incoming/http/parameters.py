@@ -49,7 +49,9 @@ def from_json(body: bytes, names: Collection[str]) -> dict[str, str]:
 def _text(name: str, value: Any) -> str:
     """Returns a value of a JSON object as a form has it. Raises BadParameter."""
     if name == "metadata" and not isinstance(value, str | None):
-        return json.dumps(value, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False)
+        # Half of a surrogate pair is valid in JSON, but only as an escape.
+        return text if _is_encodable(text) else json.dumps(value)
     match value:
         case None:
             return ""
@@ -60,12 +62,19 @@ def _text(name: str, value: Any) -> str:
         case int() | float():
             return str(value)
         case str():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise BadParameter(name, "contains half of a surrogate pair") from None
+            if not _is_encodable(value):
+                raise BadParameter(name, "contains half of a surrogate pair")
             return value
     raise BadParameter(name, "must be a string, a number, true or false")
+
+
+def _is_encodable(text: str) -> bool:
+    """Returns whether a text can be sent in UTF-8: it has no half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _word(parameters: Mapping[str, str], name: str, default: str = "") -> str:

@@ -116,7 +116,7 @@ def test_a_sign_of_a_proxy_or_a_page_is_refused_even_from_this_machine(header: s
 
 
 @pytest.mark.parametrize(
-    "host", ["example.org", "example.org:4000", "203.0.113.5", "incoming", "incoming:80", "a b"]
+    "host", ["example.org", "example.org:4000", "203.0.113.5", "incoming", "incoming:80", "a b", ""]
 )
 def test_a_host_of_somebody_else_is_refused_even_from_this_machine(host: str) -> None:
     with pytest.raises(NotAllowed, match="not this server's own") as refused:

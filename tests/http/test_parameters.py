@@ -309,6 +309,8 @@ NAMES = ("a", "b", "c", "d", "e", "id", "metadata")
         ('{"a": 5, "b": -5, "c": 5.0, "d": 5.5, "e": 1e3}',
          {"a": "5", "b": "-5", "c": "5", "d": "5.5", "e": "1000"}),
         ('{"metadata": {"a": ["\u00fc", 1]}}', {"metadata": '{"a": ["\u00fc", 1]}'}),
+        (r'{"metadata": {"a": "\ud800"}}', {"metadata": r'{"a": "\ud800"}'}),
+        (r'{"metadata": {"\udfff": "\ud83d\ude00"}}', {"metadata": r'{"\udfff": "\ud83d\ude00"}'}),
         ('{"metadata": "{}"}', {"metadata": "{}"}),
         ('{"metadata": 5}', {"metadata": "5"}),
         ('{"other": [], "a": "x"}', {"a": "x"}),  # an unknown parameter is ignored

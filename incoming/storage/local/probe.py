@@ -47,6 +47,8 @@ _REMEDIES: Final = {
     errno.EROFS: "Mount it writable.",
     errno.ENOENT: "Create the folder, or mount its file system.",
     errno.ENOTDIR: "Give the path of a folder.",
+    errno.EEXIST: "Give the path of a folder. There is something else, or a link that leads nowhere.",
+    errno.ENAMETOOLONG: "Give a shorter path.",
     errno.ENOSPC: "Free some space on it.",
     errno.EDQUOT: "Raise the quota of the user that runs the server ({uid}).",
     errno.EIO: "Check the disk (dmesg).",

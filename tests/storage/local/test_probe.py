@@ -240,3 +240,14 @@ def test_every_refusal_has_a_remedy(tmp_path: Path, error: int) -> None:
     with pytest.raises(BadSetting) as refusal, probe_module.unusable(tmp_path):
         raise OSError(error, os.strerror(error))
     assert re.fullmatch(rf"storage_dir: {tmp_path}: .*: {os.strerror(error)}\. [A-Z].+", str(refusal.value))
+
+
+@pytest.mark.parametrize("is_link", [True, False], ids=["a link that leads nowhere", "a file"])
+def test_what_is_not_a_folder_is_told_as_that(tmp_path: Path, is_link: bool) -> None:
+    place = tmp_path / "place"
+    if is_link:
+        place.symlink_to(tmp_path / "nothing")
+    else:
+        place.touch()
+    with pytest.raises(BadSetting, match="Give the path of a folder"), probe_module.unusable(place):
+        place.mkdir()
