@@ -9,6 +9,7 @@ section 14.5 allows that where the server says so. Every answer tells the state 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from incoming.core import errors
@@ -73,12 +74,33 @@ class WholeBodies(Dialect):
         return answer
 
 
+class WholeLength:
+    """See transfer.BodyCheck. A file whose length shows only at its end has to have that of the upload."""
+
+    is_fast = True
+
+    def __init__(self, transfer: Transfer) -> None:
+        self._transfer, self._length_bytes = transfer, transfer.offset_bytes
+
+    def update(self, data: memoryview) -> None:
+        """See transfer.BodyCheck."""
+        self._length_bytes += len(data)
+
+    def verify(self, trailers: Mapping[str, str]) -> None:
+        """See transfer.BodyCheck. Raises LengthMismatch."""
+        ticket = self._transfer.ticket
+        if ticket.length_bytes not in (None, self._length_bytes):
+            raise errors.LengthMismatch(ticket.expected_file, self._length_bytes)
+
+
 def receive_whole(transfer: Transfer, body: RequestBody, check: BodyCheck | None = None) -> None:
     """Stores a body that is a whole file. The part that is stored already is compared.
 
     Raises WrongFile, LengthMismatch, and as `Transfer.receive`.
     """
     transfer.skip_stored(body)
+    if transfer.missing_bytes is not None and body.length_bytes is None and transfer.is_receiving:
+        check = WholeLength(transfer)
     transfer.receive(body, check)
     if transfer.missing_bytes:
         raise errors.LengthMismatch(transfer.ticket.expected_file, transfer.offset_bytes)

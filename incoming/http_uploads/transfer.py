@@ -496,6 +496,7 @@ class Transfer:
 
         `to_the_brim`: each is as large as a buffer, or ends with the body.
         """
+        begin_bytes = self.offset_bytes
         while True:
             length_bytes = self._claim.ticket.length_bytes  # asks no registry: there are many pieces
             missing_bytes = None if length_bytes is None else max(length_bytes - self.offset_bytes, 0)
@@ -512,7 +513,7 @@ class Transfer:
                 if not piece.fill(body, limit_bytes, to_the_brim):
                     return
                 if missing_bytes == 0:
-                    raise errors.TooManyBytes(0)
+                    raise errors.TooManyBytes(self.offset_bytes - begin_bytes)
                 yield piece
 
     @contextmanager

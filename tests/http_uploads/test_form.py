@@ -212,6 +212,33 @@ def test_what_another_client_has_stored_is_compared_and_kept(
     assert [one.sha256 for one in app.deliveries] == [FILE.sha256]
 
 
+@pytest.mark.parametrize("is_form", [True, False], ids=["form", "chunked"])
+@pytest.mark.parametrize("stored_bytes", [0, 100_000])
+@pytest.mark.parametrize("sent_bytes", [-1, 1], ids=["shorter", "longer"])
+def test_a_file_of_another_length_than_the_ticket_says_leaves_no_bytes(
+    new_http_upload: NewHttpUpload, app: ScriptedApp, is_form: bool, stored_bytes: int, sent_bytes: int
+) -> None:
+    upload = new_http_upload(lengthBytes=str(SIZE_BYTES))
+    if stored_bytes:
+        said = {"Content-Range": f"bytes 0-{stored_bytes - 1}/{SIZE_BYTES}"}
+        assert upload.ask("PUT", said, DATA[:stored_bytes]).status == 202
+    other = DATA[:stored_bytes] + b"x" * (SIZE_BYTES - stored_bytes + sent_bytes)
+    if is_form:
+        refused = send(upload, form(other))
+    else:
+        with upload.open("PUT", {"Transfer-Encoding": "chunked"}) as request:
+            request.send_chunk(other)
+            request.send_chunk(b"")
+            refused = request.answer()
+    code = "too_many_bytes" if sent_bytes > 0 else "length_mismatch"
+    assert refused.headers["incoming-error"] == code
+    if sent_bytes > 0:
+        assert f"the {SIZE_BYTES - stored_bytes} bytes" in refused.body.decode()
+    assert upload.ask("HEAD").offset_bytes == stored_bytes
+    assert upload.ask("PUT", None, DATA).status == 200
+    assert [one.sha256 for one in app.deliveries] == [FILE.sha256]
+
+
 def test_a_form_for_an_ended_upload_is_refused_before_it_comes(new_http_upload: NewHttpUpload) -> None:
     upload = new_http_upload()
     assert upload.ask("DELETE").status == 204
