@@ -145,7 +145,8 @@ class UploadRequest:
         A relative address is right behind every proxy and path prefix, and trusts no header about them.
         """
         if not self.address.ticket_id:
-            return f"{UPLOADS_ROUTE.rpartition('/')[2]}/{self.ticket_id}"
+            folder = "" if self.path.endswith("/") else f"{UPLOADS_ROUTE.rpartition('/')[2]}/"
+            return f"{folder}{self.ticket_id}"
         return "../" * len(self.address.tail) + self.ticket_id
 
     @cached_property

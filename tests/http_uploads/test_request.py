@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -66,6 +67,16 @@ def test_the_address_of_all_tickets_takes_the_ticket_from_a_header_or_the_query(
 ) -> None:
     made = request("/incoming/frontend/uploads", **environ)
     assert (made.ticket_id, made.location) == (TICKET, f"uploads/{TICKET}")
+
+
+@pytest.mark.parametrize("base", ["/incoming/frontend/uploads", "/incoming/frontend/uploads/"])
+def test_the_location_leads_to_the_ticket_with_and_without_a_slash_after_the_address_of_all_tickets(
+    base: str,
+) -> None:
+    location = request(base, HTTP_UPLOAD_TICKET=TICKET).location
+    assert (
+        urljoin(f"https://a/prefix{base}", location) == f"https://a/prefix/incoming/frontend/uploads/{TICKET}"
+    )
 
 
 def test_a_query_that_cannot_be_read_counts_as_none() -> None:
