@@ -98,6 +98,16 @@ def head_bytes(header: bytes | memoryview, bounds: Bounds = USUAL_BOUNDS) -> int
     return HEADER_BYTES + _read_header(header, bounds)[0]
 
 
+def check_begins(header: bytes | memoryview, length_bytes: int | None = None) -> None:
+    """Raises BadFolder where a stream that begins like this is not that of a folder.
+
+    `header`: as much of the first 32 bytes as is known. `length_bytes`: how long the stream is, if known.
+    """
+    magic = bytes(header[: len(MAGIC)])
+    if not MAGIC.startswith(magic) or (length_bytes is not None and length_bytes < HEADER_BYTES):
+        raise BadFolder(BadFolder.NOT_A_FOLDER, "What was sent is not a folder")
+
+
 def _read_header(header: bytes | memoryview, bounds: Bounds) -> tuple[int, int, int]:
     """Returns the length of the manifest, the number of its entries and its CRC-32C."""
     packed = bytes(header[:HEADER_BYTES])

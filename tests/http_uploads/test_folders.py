@@ -182,10 +182,19 @@ def test_a_list_that_came_damaged_without_a_checksum_of_the_request_may_be_sent_
     sending.join(30)
 
 
+@pytest.mark.parametrize("file", [b"not a folder" * 9, b"abc", b"IncF", b""])
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [("PUT", {}), ("POST", {"Tus-Resumable": "1.0.0"}), ("PUT", {"Upload-Complete": "?1"})],
+)
 def test_a_file_that_is_sent_to_the_ticket_of_a_folder_leaves_it_for_the_folder(
-    upload: IssuedTusUpload,
+    upload: IssuedTusUpload, method: str, headers: dict[str, str], file: bytes
 ) -> None:
-    answer = upload.ask("PUT", {}, b"not a folder" * 9)
+    if method == "POST":
+        headers = {
+            **headers, "Upload-Length": str(len(file)), "Content-Type": "application/offset+octet-stream"
+        }  # fmt: skip
+    answer = upload.ask(method, headers, file)
     assert (answer.status, answer.code) == (422, "bad_folder")
     assert upload.state == "issued"
     assert not upload.app.deliveries

@@ -622,6 +622,27 @@ def test_another_file_is_refused_and_its_ticket_is_as_when_it_was_issued(house: 
     assert app.forms[0]["crc32c"] == f"{crc32c(STREAM):08x}"
 
 
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("file", [b"", b"a", b"IncF", b"Inc", STREAM[:31], b"I" * 32])
+def test_a_file_that_is_too_short_for_a_list_leaves_the_ticket_as_it_was_issued(
+    house: House, app: FakeApp, file: bytes, version: int
+) -> None:
+    ticket_id = house.new_ticket(destType="folder")
+    client = claimed(house, ticket_id, file, proves=version > 1)
+    with pytest.raises(BadFolder) as refused:
+        if file:
+            sends(house, client, file)
+        house.uploads.complete(client.claim)
+    assert refused.value.reason == BadFolder.NOT_A_FOLDER
+    house.uploads.release(client.claim)
+    assert (house.state(ticket_id), house.ticket(ticket_id).length_bytes) == (State.ISSUED, None)
+    again = claimed(house, ticket_id)
+    sends(house, again, STREAM)
+    house.uploads.complete(again.claim)
+    house.runtime.settle()
+    assert app.forms[0]["crc32c"] == f"{crc32c(STREAM):08x}"
+
+
 def test_parts_are_refused_for_a_folder(house: House) -> None:
     with pytest.raises(FilesOnly, match="An upload in parts can't send one"):
         house.uploads.parts.create(house.new_ticket(destType="folder"), 10, "")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from incoming.core.errors import BadFolder, BadParameter
-from incoming.core.folder_manifest import HEADER_BYTES, Entry, head_bytes, parse_head
+from incoming.core.folder_manifest import HEADER_BYTES, Entry, check_begins, head_bytes, parse_head
 from incoming.core.hashes import new_hash
 from incoming.runtime.filesystem import set_mode, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor
@@ -180,6 +180,7 @@ class FolderFiles:
         """Stores what belongs to the head. Returns how many bytes that are. Raises BadFolder."""
         begun = os.pread(self.head_fd, HEADER_BYTES, 0)[: self.offset]
         header = begun + bytes(chunk[: HEADER_BYTES - len(begun)])
+        check_begins(header, self.length_bytes)
         whole_bytes = head_bytes(header, self.disk.bounds) if len(header) == HEADER_BYTES else HEADER_BYTES
         if self.length_bytes is not None and whole_bytes > self.length_bytes:
             raise BadFolder("wrong_length", "It has fewer bytes than the list of its files")

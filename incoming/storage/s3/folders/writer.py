@@ -27,7 +27,7 @@ from incoming.core.errors import (
     StorageFailed,
     TakenOver,
 )
-from incoming.core.folder_manifest import HEADER_BYTES, head_bytes
+from incoming.core.folder_manifest import HEADER_BYTES, check_begins, head_bytes
 from incoming.core.hashes import HASHED_IN_POOL_BYTES
 from incoming.core.ticket import short_id
 from incoming.storage import OnDurable
@@ -268,6 +268,9 @@ class S3FolderWriter(StreamWriter):
             with s3_errors():
                 self._fill(self._buffer)
         missing = self._buffer.capacity_bytes - self._buffer.size_bytes
+        if not self._head_bytes:
+            begun_bytes = bytes(self._buffer.content()) + bytes(chunk[:missing])
+            check_begins(begun_bytes, self._length_bytes)
         if len(chunk) < missing:
             return self._append(chunk, None)
         begun = self._buffer.content()
