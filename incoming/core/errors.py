@@ -122,9 +122,13 @@ class NotFound(IncomingError):
 
 
 class MethodNotAllowed(IncomingError):
-    """The route exists, for another method."""
+    """The route exists, for another method. `allow`: the ones that it has, for the Allow header."""
 
     code, number, http_status, retryable = "method_not_allowed", 16, 405, False
+
+    def __init__(self, sentence: str, allow: str) -> None:
+        super().__init__(sentence)
+        self.allow = allow
 
 
 class WrongState(IncomingError):

@@ -323,7 +323,7 @@ def _error_page(refusals: Refusals, http_error: Any) -> str:
     """Bottle's own errors (no such route, wrong method, unreadable request), in our form."""
     known: dict[int, errors.IncomingError] = {
         404: errors.NotFound("This page does not exist on this Incoming!! upload server."),
-        405: errors.MethodNotAllowed("This address does not support this HTTP method."),
+        405: errors.MethodNotAllowed("This address does not support this HTTP method.", ""),
     }
     status = http_error.status_code
     error = known.get(status) or (

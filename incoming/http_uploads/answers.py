@@ -163,4 +163,6 @@ def failure(request: UploadRequest, error: errors.IncomingError) -> Answer:
     answer.add(ERROR_HEADER, error.code)
     if error.retry_after_s:
         answer.add("Retry-After", error.retry_after_s)
+    if isinstance(error, errors.MethodNotAllowed):
+        answer.add("Allow", error.allow)
     return answer

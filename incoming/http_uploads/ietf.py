@@ -83,7 +83,7 @@ class IetfDraft(Dialect):
                 return exchange.cancel()
             case "POST" | "PUT" | "PATCH":
                 return exchange.receive()
-        raise errors.MethodNotAllowed(f"An upload supports the methods {answers.METHODS}.")
+        raise errors.MethodNotAllowed(f"An upload supports the methods {answers.METHODS}.", answers.METHODS)
 
     def failure(self, request: UploadRequest, error: errors.IncomingError) -> Answer:
         """See dialects.Dialect."""
@@ -329,6 +329,8 @@ class _Exchange:
             status = int(HTTPStatus.NOT_FOUND)  # these versions have no other for it
         members = problems.problem(error, status, HTTPStatus(status).phrase)
         answer = Answer(status, [("Content-Type", problems.MEDIA_TYPE)], json.dumps(members).encode())
+        if isinstance(error, errors.MethodNotAllowed):
+            answer.add("Allow", error.allow)
         is_final = isinstance(error, _FINAL)
         progress = None if is_final else self._look()
         answer.headers += ietf_draft.answer_headers(

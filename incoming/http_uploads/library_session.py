@@ -52,6 +52,8 @@ from incoming.runtime.fair_scheduler import is_contended
 TOKEN_HEADER: Final = "Upload-Session"
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 
+OTHER_METHOD: Final = "This address of a session does not support this HTTP method."
+
 
 class LibrarySession(Dialect):
     """See dialects.Dialect."""
@@ -76,8 +78,10 @@ class LibrarySession(Dialect):
                 return self._watch(request)
             case ("DELETE",):
                 return self._cancel(request)
-            case (_,) | (_, "complete"):
-                raise MethodNotAllowed("This address of a session does not support this HTTP method.")
+            case (_,):
+                raise MethodNotAllowed(OTHER_METHOD, "OPTIONS, POST, PUT, PATCH, GET, DELETE")
+            case (_, "complete"):
+                raise MethodNotAllowed(OTHER_METHOD, "OPTIONS, POST")
         raise NotFound("This is not an address of a session.")
 
     def failure(self, request: UploadRequest, error: IncomingError) -> Answer:

@@ -79,7 +79,10 @@ class Concatenation:
             case "DELETE":
                 self._parts.delete(upload_id)
                 return Answer(204)
-        raise MethodNotAllowed("A part of an upload supports the methods OPTIONS, HEAD, PATCH and DELETE.")
+        raise MethodNotAllowed(
+            "A part of an upload supports the methods OPTIONS, HEAD, PATCH and DELETE.",
+            "OPTIONS, HEAD, PATCH, DELETE",
+        )
 
     def _head(self, upload_id: str, source: str) -> Answer:
         """Tells how far a part is. A client that is sending bytes of it loses it first."""

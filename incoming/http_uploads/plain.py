@@ -35,7 +35,7 @@ class Plain(Dialect):
             case "DELETE":
                 self._transfers.cancel(request.ticket_id, request.source, CANCELLED_BY_CLIENT)
                 return Answer(204)
-        raise MethodNotAllowed(f"An upload supports the methods {answers.METHODS}.")
+        raise MethodNotAllowed(f"An upload supports the methods {answers.METHODS}.", answers.METHODS)
 
     def _head(self, request: UploadRequest) -> Answer:
         progress = self._transfers.progress_to_resume(request.ticket_id, request.source)

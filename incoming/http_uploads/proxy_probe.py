@@ -178,7 +178,7 @@ class ProxyProbe:
 def _check_method(request: UploadRequest) -> None:
     """Raises MethodNotAllowed for a method that no upload has."""
     if request.real_method not in METHODS.split(", "):
-        raise MethodNotAllowed("The probe does not support this HTTP method.")
+        raise MethodNotAllowed("The probe does not support this HTTP method.", METHODS)
 
 
 def _send_interim(body: RequestBody, status: int) -> None:

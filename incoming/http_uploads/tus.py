@@ -93,7 +93,8 @@ class Tus(Dialect):
                 answer = self._terminate(request)
             case _:
                 raise MethodNotAllowed(
-                    "An upload of tus supports the methods OPTIONS, POST, HEAD, PATCH and DELETE."
+                    "An upload of tus supports the methods OPTIONS, POST, HEAD, PATCH and DELETE.",
+                    "OPTIONS, POST, HEAD, PATCH, DELETE",
                 )
         return answer.add(Header.RESUMABLE, tus.VERSION)
 

@@ -45,6 +45,27 @@ def test_delete_cancels_an_upload_and_its_app_hears_of_it(
     assert upload.ask("HEAD").status == 410
 
 
+ALL_METHODS = "OPTIONS, GET, HEAD, POST, PUT, PATCH, DELETE"
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "below", "allow"),
+    [
+        ("BREW", {}, "", ALL_METHODS),
+        ("BREW", {"Upload-Draft-Interop-Version": "8", "Upload-Complete": "?1"}, "", ALL_METHODS),
+        ("GET", {"Tus-Resumable": "1.0.0"}, "", "OPTIONS, POST, HEAD, PATCH, DELETE"),
+        ("GET", {"Tus-Resumable": "1.0.0"}, "/parts/1", "OPTIONS, HEAD, PATCH, DELETE"),
+        ("BREW", {}, "/session", "OPTIONS, POST, PUT, PATCH, GET, DELETE"),
+        ("GET", {}, "/session/complete", "OPTIONS, POST"),
+    ],
+)
+def test_an_answer_about_a_wrong_method_lists_those_that_the_address_supports(
+    new_http_upload: NewHttpUpload, method: str, headers: dict[str, str], below: str, allow: str
+) -> None:
+    answer = new_http_upload().ask(method, headers, below=below)
+    assert (answer.status, answer.headers.get("allow")) == (405, allow)
+
+
 def test_an_unknown_ticket_is_not_found_and_its_log_line_does_not_show_it(server: RunningServer) -> None:
     unknown = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
     answer = HttpUpload(server.url, unknown).ask("BREW", {"Accept": "application/json"})
