@@ -139,7 +139,7 @@ def parse_head(head: bytes | memoryview, bounds: Bounds = USUAL_BOUNDS) -> Folde
     for lines in _slices(manifest):
         entries += _entries(lines, len(entries))
     if len(entries) != count:
-        raise BadFolder(BadFolder.DAMAGED, f"The list has {len(entries)} entries and not {count}")
+        raise BadFolder("wrong_count", f"The list has {len(entries)} entries and not {count}")
     read = FolderManifest(HEADER_BYTES + manifest_bytes, entries)
     if read.length_bytes > MAX_INTEGER:
         raise BadFolder("bad_size", "Its files have too many bytes")
@@ -177,9 +177,20 @@ def _entry(line: bytes, index: int) -> Entry:
     try:
         return _DECODER.decode(line)
     except msgspec.ValidationError as exc:
-        raise BadFolder("bad_entry", f"has a wrong value: {exc}", index) from exc
+        raise BadFolder("bad_entry", _what_is_wrong(str(exc)), index) from exc
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
         raise BadFolder("bad_entry", "is not a JSON object in UTF-8", index) from exc
+
+
+def _what_is_wrong(why: str) -> str:
+    """Returns in plain words what msgspec says of an entry. Its own words about limits are garbled."""
+    if "$.size" in why:
+        return f"has a size that is not a whole number from 0 to {MAX_INTEGER}"
+    if "$.modified_ms" in why:
+        return f"has a modified_ms that is not a whole number from {-MAX_TIME_MS} to {MAX_TIME_MS}"
+    if "path" in why:
+        return "has no path, or one that is not a text"
+    return "is not a JSON object"
 
 
 def encode_head(entries: Iterable[Entry]) -> bytes:

@@ -77,8 +77,8 @@ A = b'{"path":"a","size":1}\n'
         (b"IncFold1" + bytes(24), "damaged"),
         (head(A, 1)[:-1], "damaged"),
         (head(A, 1)[:-2] + b"?\n", "damaged"),
-        (head(A, 2), "damaged"),
-        (head(A, 0), "damaged"),
+        (head(A, 2), "wrong_count"),
+        (head(A, 0), "wrong_count"),
         (head(A[:-1], 1), "bad_entry"),
         (head(b"\n", 1), "bad_entry"),
         (head(A + b"\n", 2), "bad_entry"),
@@ -101,6 +101,30 @@ def test_a_wrong_head_is_refused_with_a_reason(bad: bytes, reason: str) -> None:
     with pytest.raises(BadFolder) as refused:
         parse_head(bad)
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        (b'{"path":"a","size":-1}', f"has a size that is not a whole number from 0 to {MAX_INTEGER}."),
+        (
+            b'{"path":"a","size":%d}' % (1 << 60),
+            f"has a size that is not a whole number from 0 to {MAX_INTEGER}.",
+        ),
+        (b'{"path":"a","size":"1"}', f"has a size that is not a whole number from 0 to {MAX_INTEGER}."),
+        (
+            b'{"path":"a","modified_ms":%d}' % (1 << 60),
+            f"has a modified_ms that is not a whole number from {-MAX_TIME_MS} to {MAX_TIME_MS}.",
+        ),
+        (b'{"size":1}', "has no path, or one that is not a text."),
+        (b'{"path":1}', "has no path, or one that is not a text."),
+        (b"[]", "is not a JSON object."),
+    ],
+)
+def test_a_refusal_says_in_plain_words_what_is_wrong_with_an_entry(entry: bytes, sentence: str) -> None:
+    with pytest.raises(BadFolder) as refused:
+        parse_head(head(entry + b"\n", 1))
+    assert str(refused.value).endswith(f"Its entry 1 {sentence}")
 
 
 def test_a_refusal_tells_which_entry_is_wrong_and_has_its_path_for_programs_only() -> None:
