@@ -7,7 +7,7 @@ import ssl
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from incoming.core.quoted_text import unquoted
 from incoming.wire.http_status import is_interim
@@ -79,7 +80,7 @@ def ask(url: str, method: str, context: ssl.SSLContext, fields: Mapping[str, str
 
     `fields` are sent as those of a form: in the body of a POST, and in the query of a GET.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not _is_http(url):
         raise NoTicket(f"{url} is not an http address.")
     with requests.Session() as session:
         for scheme in ("https://", "http://"):
@@ -100,7 +101,7 @@ def ask(url: str, method: str, context: ssl.SSLContext, fields: Mapping[str, str
             raise NoTicket(
                 f"The certificate of {_host(url)} is not trusted, or the server does not speak TLS."
             ) from exc
-        except (requests.RequestException, OSError) as exc:
+        except (requests.RequestException, HTTPError, HTTPException, OSError) as exc:
             raise NoTicket(f"{_host(url)} gave no ticket: {_why(exc)}.") from exc
     _check_status(answer, url, method)
     return read(body.decode("utf-8", "replace"))
@@ -147,12 +148,24 @@ def is_ticket(text: str) -> bool:
         return False
 
 
+def _is_http(url: str) -> bool:
+    """Returns whether the address is of HTTP and its host is one that DNS can look up."""
+    try:
+        parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")
+    except ValueError:  # such as a bracket that is not closed, or a label that is too long
+        return False
+    return parts.scheme in ("http", "https")
+
+
 def _host(url: str) -> str:
     """Returns the host alone: the path may hold secrets."""
     return urlsplit(url).hostname or url
 
 
 def _why(exc: Exception) -> str:
-    if isinstance(exc, requests.Timeout):
+    if isinstance(exc, (ReadTimeoutError, requests.Timeout)):
         return "it does not answer"
+    if isinstance(exc, (HTTPError, HTTPException)):
+        return "its answer is cut or damaged"
     return "no server listens there" if "refused" in str(exc).lower() else "there is no connection"
