@@ -68,7 +68,10 @@ def uploads(remote: Remote, everything: bool, state: str | None, watch: bool, as
         try:
             rows, note = list(remote.list_uploads(state or "")), ""
         except Unreachable as exc:
-            found = _without_server(remote)
+            try:
+                found = list(_without_server(remote))
+            except NotReached as no_tickets:
+                raise NotReached(f"{exc} {no_tickets}") from no_tickets
             rows = [row for row in found if state in (None, row["state"])]
             note = f"{exc} {remote.source} says:"
         rows = [row for row in rows if everything or state or row["state"] not in ENDED]

@@ -150,6 +150,14 @@ def test_a_server_that_does_not_run_is_an_error(tmp_path: Path) -> None:
     assert "can't be read" in run(server, "retry", "12345678").stderr
 
 
+def test_a_list_without_server_and_journal_says_that_neither_answers(tmp_path: Path) -> None:
+    server = RunningServer(tmp_path / "storage")
+    server.port = 9
+    done = run(server, "uploads")
+    assert done.returncode == 1
+    assert done.stderr.startswith("The server at http://127.0.0.1:9 does not answer. The journal in ")
+
+
 def test_the_token_of_the_settings_is_used(start_server: StartServer) -> None:
     server = start_server(allowed_backends="192.0.2.1", backend_token="between us")
     assert "closed to this address" in run(server, "sweep").stderr
