@@ -220,7 +220,9 @@ def guard() -> None:
     for fd, name, wait_budget_s in ((1, "stdout", math.inf), (2, "stderr", WAIT_BUDGET_S)):
         stream = getattr(sys, name)
         if stream is None:  # it was closed at the start
-            setattr(sys, name, Output(fd, "utf-8", wait_budget_s))
+            closed = Output(fd, "utf-8", wait_budget_s)
+            closed.trouble = OSError(errno.EBADF, os.strerror(errno.EBADF))
+            setattr(sys, name, closed)
         elif stream is getattr(sys, f"__{name}__"):
             setattr(sys, name, guarded(stream, wait_budget_s))
 

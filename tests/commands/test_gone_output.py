@@ -141,6 +141,18 @@ def test_a_list_that_could_not_be_written_is_not_a_success_and_says_why(server: 
         assert done.stderr.decode() == "The output is incomplete: No space left on device.\n"
 
 
+def test_a_list_whose_output_is_closed_is_not_a_success(server: RunningServer) -> None:
+    words = [sys.executable, str(ROOT / "run.py"), "uploads", "--port", str(server.port)]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "The output is incomplete: Bad file descriptor.\n")
+
+
 def test_a_list_whose_reader_has_seen_enough_ends_quietly_also_when_it_watches(server: RunningServer) -> None:
     done = incoming(server, "> >(head -c 1 >/dev/null)", "uploads", "--watch")
     assert (done.returncode, done.stderr) == (1, b"")
