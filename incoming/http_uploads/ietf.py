@@ -19,7 +19,7 @@ from typing import Final
 
 from incoming.core import errors, file_digest
 from incoming.core.file_digest import FileDigest
-from incoming.core.lifecycle import State
+from incoming.core.lifecycle import CALLED_OFF, State
 from incoming.core.networks import Networks
 from incoming.core.progress import Progress
 from incoming.http_uploads import answers
@@ -333,6 +333,8 @@ class _Exchange:
             answer.add("Allow", error.allow)
         is_final = isinstance(error, _FINAL)
         progress = None if is_final else self._look()
+        if progress and progress.state in CALLED_OFF:  # this request has ended it
+            is_final, progress = True, None
         answer.headers += ietf_draft.answer_headers(
             self._spoken,
             is_complete=is_final,

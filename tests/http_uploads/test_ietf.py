@@ -737,6 +737,7 @@ def test_r19_more_bytes_than_the_length_stop_at_it_also_without_a_content_length
         exchange.send_chunk(b"")
         answer = exchange.answer()
     assert (answer.status, answer.kind) == (400, "inconsistent-upload-length")
+    assert answer.is_complete is (version >= 7)
     if version >= 7:
         assert client.head().status == 410, "the upload is invalid (since -08)"
         assert app.wait_for(1)[0].fields["cancelled"] == "yes"
