@@ -559,7 +559,9 @@ def _described(ticket: Ticket, claim: Claim, stored_bytes: int) -> Ticket:
     )
     if claim.length_bytes is None:
         return described
-    return _measured(described, claim.length_bytes, stored_bytes, is_said=not claim.keeps_others_out)
+    # What is no folder, sent to the ticket of one by mistake, shows that only with its first byte.
+    is_said = ticket.is_folder or not claim.keeps_others_out
+    return _measured(described, claim.length_bytes, stored_bytes, is_said)
 
 
 def _bounded(upload_metadata: str) -> str:

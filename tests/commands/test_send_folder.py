@@ -98,6 +98,22 @@ def test_a_ticket_for_something_else_is_refused_before_anything_is_sent(
     assert not app.deliveries
 
 
+@pytest.mark.parametrize("content", [b"", b"1", bytes(5_000_000)], ids=len)
+def test_a_file_that_was_sent_to_the_ticket_of_a_folder_leaves_it_to_the_folder(
+    server: RunningServer, keeper: TreeKeeper, app: ScriptedApp, photos: Path, content: bytes
+) -> None:
+    ticket_id = new_upload(server, app.url, destType="folder")
+    wrong = photos.with_name("wrong.bin")
+    wrong.write_bytes(content)
+    with Sending(wrong, *to(server, ticket_id)) as sending:
+        assert sending.ends().exit_code == 1
+    with Sending(photos, *to(server, ticket_id)) as sending:
+        assert sending.ends().exit_code == 0, sending.said
+    (arrived,) = keeper.arrived[ticket_id]
+    assert arrived.tree == tree_of(photos)
+    assert arrived.fields["filenameFromBrowser"] == "my photos"
+
+
 def test_what_can_not_be_read_ends_it_before_a_ticket_is_asked_for_or_is_left_out(
     server: RunningServer, app: ScriptedApp, keeper: TreeKeeper, photos: Path
 ) -> None:
