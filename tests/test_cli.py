@@ -312,3 +312,16 @@ def test_a_second_signal_ends_the_server_at_once(tmp_path: Path) -> None:
         process.terminate()
         assert process.wait(DEADLINE_S) == 1
         client.drop()
+
+
+@pytest.mark.parametrize("url", ["http://a..b", f"http://{'a' * 64}.org"])
+@pytest.mark.parametrize(
+    "words",
+    [("probe",), ("doctor",), ("uploads", "--server"), ("send", "LICENSE", "--ticket", "1", "--server")],
+)
+def test_an_address_whose_host_is_impossible_is_refused_in_a_sentence(
+    words: tuple[str, ...], url: str
+) -> None:
+    done = run(*words, url)
+    assert done.returncode in {1, 2}
+    assert "address" in done.stderr and "Traceback" not in done.stderr

@@ -41,6 +41,26 @@ class Address:
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
+def is_http(url: str) -> bool:
+    """Returns whether the address is of HTTP and its host is one that DNS can look up."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # such as a bracket that is not closed
+        return False
+    host = parts.hostname or ""
+    return parts.scheme in ("http", "https") and bool(host) and _is_possible_host(host)
+
+
+def _is_possible_host(host: str) -> bool:
+    """Returns whether DNS can look up the name: none of its labels is empty or too long."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
 def parse(text: str) -> Address:
     """Returns the server at `http(s)://host[:port][/prefix]`. Raises BadAddress."""
     try:
@@ -48,6 +68,8 @@ def parse(text: str) -> Address:
         port = url.port
     except ValueError as exc:
         raise BadAddress(f"{text!r} is not an address: {exc}.") from exc
+    if not _is_possible_host(url.hostname or ""):
+        raise BadAddress(f"{text!r} is not an address: no host can have this name.")
     if url.scheme not in _SCHEMES or not url.hostname or url.query or url.fragment:
         raise BadAddress(f"{text!r} is not an address like http://host:4000 or https://host/prefix.")
     if url.username is not None:

@@ -17,6 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+from incoming.client.address import is_http
 from incoming.core.quoted_text import unquoted
 from incoming.wire.http_status import is_interim
 
@@ -80,7 +81,7 @@ def ask(url: str, method: str, context: ssl.SSLContext, fields: Mapping[str, str
 
     `fields` are sent as those of a form: in the body of a POST, and in the query of a GET.
     """
-    if not _is_http(url):
+    if not is_http(url):
         raise NoTicket(f"{url} is not an http address.")
     with requests.Session() as session:
         for scheme in ("https://", "http://"):
@@ -146,16 +147,6 @@ def is_ticket(text: str) -> bool:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
         return False
-
-
-def _is_http(url: str) -> bool:
-    """Returns whether the address is of HTTP and its host is one that DNS can look up."""
-    try:
-        parts = urlsplit(url)
-        (parts.hostname or "").encode("idna")
-    except ValueError:  # such as a bracket that is not closed, or a label that is too long
-        return False
-    return parts.scheme in ("http", "https")
 
 
 def _host(url: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+from incoming.client.address import is_http
 from incoming.commands.server_client import NotReached, Remote, Unreachable, sentence
 from incoming.commands.setting_options import setting_options, settings
 from incoming.core.errors import IncomingError
@@ -37,6 +38,8 @@ def _with_a_server(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def command(config_file: str | None, server: str, **given: Any) -> None:
+        if server and not is_http(server):
+            raise click.BadParameter(f"{server} is not an http address.", param_hint="--server")
         options = {name: given.pop(name) for name in PLACE}
         try:
             function(Remote(settings(config_file, options), server), **given)

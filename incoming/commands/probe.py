@@ -13,6 +13,7 @@ from typing import Final
 import click
 import requests
 
+from incoming.client.address import is_http
 from incoming.core.errors import BadParameter, NotAllowed
 from incoming.runtime.logs import printable
 
@@ -60,6 +61,8 @@ def probe(url: str, insecure: bool) -> None:
     exit code is 0 if the routes are closed, 3 if they are open, and 1 without a response.
     """
     base = (url if "://" in url else f"https://{url}").rstrip("/")
+    if not is_http(base):
+        raise click.BadParameter(f"{base} is not an http address.", param_hint="URL")
     findings = []
     with requests.Session() as session:
         session.trust_env = False  # ignore the proxy of this shell and the passwords in ~/.netrc
