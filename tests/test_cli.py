@@ -325,3 +325,11 @@ def test_an_address_whose_host_is_impossible_is_refused_in_a_sentence(
     done = run(*words, url)
     assert done.returncode in {1, 2}
     assert "address" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_probe_of_a_server_that_does_not_listen_says_so() -> None:
+    done = run("probe", "http://127.0.0.1:9")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "http://127.0.0.1:9 does not answer: no server listens there.\n",
+    )

@@ -15,9 +15,10 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.exceptions import HTTPError
 
 from incoming.client.address import is_http
+from incoming.client.request_failure import why
 from incoming.core.quoted_text import unquoted
 from incoming.wire.http_status import is_interim
 
@@ -103,7 +104,7 @@ def ask(url: str, method: str, context: ssl.SSLContext, fields: Mapping[str, str
                 f"The certificate of {_host(url)} is not trusted, or the server does not speak TLS."
             ) from exc
         except (requests.RequestException, HTTPError, HTTPException, OSError) as exc:
-            raise NoTicket(f"{_host(url)} gave no ticket: {_why(exc)}.") from exc
+            raise NoTicket(f"{_host(url)} gave no ticket: {why(exc)}.") from exc
     _check_status(answer, url, method)
     return read(body.decode("utf-8", "replace"))
 
@@ -152,11 +153,3 @@ def is_ticket(text: str) -> bool:
 def _host(url: str) -> str:
     """Returns the host alone: the path may hold secrets."""
     return urlsplit(url).hostname or url
-
-
-def _why(exc: Exception) -> str:
-    if isinstance(exc, (ReadTimeoutError, requests.Timeout)):
-        return "it does not answer"
-    if isinstance(exc, (HTTPError, HTTPException)):
-        return "its answer is cut or damaged"
-    return "no server listens there" if "refused" in str(exc).lower() else "there is no connection"

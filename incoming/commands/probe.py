@@ -14,6 +14,7 @@ import click
 import requests
 
 from incoming.client.address import is_http
+from incoming.client.request_failure import why
 from incoming.core.errors import BadParameter, NotAllowed
 from incoming.runtime.logs import printable
 
@@ -76,7 +77,7 @@ def probe(url: str, insecure: bool) -> None:
                     allow_redirects=False,
                 )
             except requests.RequestException as exc:
-                sys.exit(f"{base} does not answer: {type(exc).__name__}")
+                sys.exit(f"{base} does not answer: {why(exc)}.")
             if answer.is_redirect:
                 sys.exit(f"{base} redirects to {printable(answer.headers['Location'])}: probe that address.")
             findings.append(judge(answer.status_code, _code(answer)))

@@ -14,6 +14,7 @@ from typing import Any
 
 import requests
 
+from incoming.client.request_failure import why
 from incoming.core.errors import IncomingError, StorageFailed, UnknownTicket
 from incoming.core.storage_kinds import LOCAL, S3
 from incoming.core.ticket import Ticket
@@ -62,7 +63,9 @@ class Remote:
                 )
             except requests.RequestException as exc:
                 others = " --server can name another one." if self.settings.registry else ""
-                raise Unreachable(f"The server at {self.address} does not answer.{others}") from exc
+                raise Unreachable(
+                    f"The server at {self.address} does not answer: {why(exc)}.{others}"
+                ) from exc
         if not answer.ok:
             raise NotReached(answer.text)
         return answer

@@ -22,6 +22,9 @@ from tests.support.waiting import wait_until
 REFUSED = Reply(400, "no")
 
 
+SILENT = "The server at http://127.0.0.1:9 does not answer: no server listens there."
+
+
 def run(server: RunningServer, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs a command of the operator's to its end."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("INCOMING_")}
@@ -146,7 +149,7 @@ def test_a_server_that_does_not_run_is_an_error(tmp_path: Path) -> None:
     server = RunningServer(tmp_path / "storage")
     server.port = 9
     done = run(server, "sweep")
-    assert (done.returncode, done.stderr) == (1, "The server at http://127.0.0.1:9 does not answer.\n")
+    assert (done.returncode, done.stderr) == (1, f"{SILENT}\n")
     assert "can't be read" in run(server, "retry", "12345678").stderr
 
 
@@ -155,7 +158,7 @@ def test_a_list_without_server_and_journal_says_that_neither_answers(tmp_path: P
     server.port = 9
     done = run(server, "uploads")
     assert done.returncode == 1
-    assert done.stderr.startswith("The server at http://127.0.0.1:9 does not answer. The journal in ")
+    assert done.stderr.startswith(f"{SILENT} The journal in ")
 
 
 def test_the_token_of_the_settings_is_used(start_server: StartServer) -> None:
