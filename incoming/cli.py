@@ -7,6 +7,13 @@ from incoming.runtime import output  # isort: skip
 
 output.occupy_standard_descriptors()
 
+# Until a command runs, Ctrl-C just ends the process: an interrupted import would be a traceback.
+import signal  # isort: skip
+
+_python_handles_ctrl_c = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+if _python_handles_ctrl_c:  # and nobody has the process ignore it, as nohup does
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 # Every module that opens a socket needs gevent's version, so this precedes the other imports.
 from gevent import config  # isort: skip
 
@@ -15,13 +22,18 @@ from incoming.runtime import patches  # isort: skip
 config.track_greenlet_tree = False  # it is a fifth of the cost of a greenlet, and is not used
 patches.patch_all()
 
+import sys
 from importlib import import_module
 from typing import Any, Final
 
 import click
+from gevent.hub import Hub
 
 from incoming import __version__
 
+Hub.NOT_ERROR = (*Hub.NOT_ERROR, KeyboardInterrupt)  # it reaches the main greenlet; gevent prints none
+
+INTERRUPTED_EXIT_CODE: Final = 128 + signal.SIGINT
 COMMANDS: Final = {
     "serve": "serve",
     "uploads": "operate",
@@ -47,6 +59,15 @@ class Commands(click.Group):
         """See click.Group. From here on, an output that fails does not change what a command does."""
         output.guard()
         return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See click.Group. Ctrl-C ends a command quietly."""
+        try:
+            if _python_handles_ctrl_c:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED_EXIT_CODE)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click.Group."""

@@ -333,3 +333,34 @@ def test_a_probe_of_a_server_that_does_not_listen_says_so() -> None:
         1,
         "http://127.0.0.1:9 does not answer: no server listens there.\n",
     )
+
+
+INTERRUPT_AT_IMPORT = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["INTERRUPT_AT"]:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize("module", ["click", "incoming.commands.send"])
+def test_ctrl_c_while_a_command_starts_is_quiet(tmp_path: Path, module: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPT_AT_IMPORT)
+    done = run("send", "LICENSE", PYTHONPATH=str(tmp_path), INTERRUPT_AT=module)
+    assert done.returncode in {130, -signal.SIGINT}
+    assert done.stderr == ""
+
+
+def test_ctrl_c_ends_a_list_that_is_watched_quietly(start_server: StartServer) -> None:
+    server = start_server()
+    with subprocess.Popen(
+        command("uploads", "--watch", "--server", f"http://127.0.0.1:{server.port}"),
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        assert "no uploads" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, said) == (130, "")
