@@ -32,20 +32,20 @@ class KillableRuntime(GeventRuntime):
         super().__init__()
         self.has_fast_limits = False
         """Whether `time_limit` is as fast. Then a busy machine may not have the time for what is limited."""
-        self._speed = speed
+        self.speed = speed
         self._started: list[Any] = []
 
     def now_s(self) -> float:
         """See Runtime."""
-        return super().now_s() * self._speed
+        return super().now_s() * self.speed
 
     def sleep(self, duration_s: float) -> None:
         """See Runtime."""
-        super().sleep(duration_s / self._speed)
+        super().sleep(duration_s / self.speed)
 
     def time_limit(self, duration_s: float, error: Exception) -> AbstractContextManager[object]:
         """See Runtime."""
-        return super().time_limit(duration_s / (self._speed if self.has_fast_limits else 1.0), error)
+        return super().time_limit(duration_s / (self.speed if self.has_fast_limits else 1.0), error)
 
     def spawn(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Task:
         """See Runtime."""

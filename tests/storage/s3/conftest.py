@@ -60,6 +60,12 @@ def place(fake: FakeS3, in_memory: Path) -> Iterator[BucketPlace]:
 
 
 @pytest.fixture
+def waits_as_long(place: BucketPlace) -> None:
+    """A part that is not full waits as long as in production, so that only `flush` stores it."""
+    place.runtime.speed = 1.0
+
+
+@pytest.fixture
 def gives_up_soon(place: BucketPlace) -> None:
     """Calls to the store are repeated for half a second of the world's time only."""
     place.limits = replace(place.limits, retry_for_s=20.0)

@@ -558,6 +558,7 @@ def test_what_a_process_that_was_taken_over_has_stored_is_replaced(
     settled(place, storage)
 
 
+@pytest.mark.usefixtures("waits_as_long")  # else a rest may hear of the takeover first
 def test_a_process_that_was_frozen_before_it_replaces_an_object_finds_another_one_and_stops(
     fake: FakeS3, place: BucketPlace
 ) -> None:
