@@ -10,6 +10,8 @@ from http.client import HTTPException
 import requests
 from urllib3.exceptions import HTTPError, NewConnectionError
 
+from incoming.wire.answer_reader import AnswerTooLong
+
 
 def why(exc: Exception) -> str:
     """Returns the reason as the end of a sentence, without its full stop."""
@@ -26,6 +28,8 @@ def why(exc: Exception) -> str:
                 return "no server listens there"
             case TimeoutError() | requests.Timeout():
                 return "there was no answer in time"
+            case AnswerTooLong():
+                return "its answer is too long"
             case requests.exceptions.InvalidSchema() | requests.exceptions.InvalidURL():
                 return "it is not an http address"
     if any(isinstance(cause, NewConnectionError) for cause in causes):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -20,10 +21,11 @@ from urllib3.exceptions import HTTPError
 from incoming.client.address import is_http
 from incoming.client.request_failure import why
 from incoming.core.quoted_text import unquoted
-from incoming.wire.http_status import is_interim
+from incoming.wire.answer_reader import Answer
 
 TIMEOUT_S: Final = 30.0
-MAX_ANSWER_BYTES: Final = 64 * 1024
+MAX_BODY_BYTES: Final = 16 * 1024
+"""How much of a body is read. A ticket is shorter, and of an error's page the status is enough."""
 ID_NAMES: Final = ("ticket", "upload_id", "id")
 
 
@@ -39,22 +41,24 @@ class Ticket:
     server: str = ""
 
 
-class _FinalAnswer(HTTPResponse):
-    """Skips interim responses such as 103; http.client skips only 100."""
+class _BoundedAnswer(Answer):
+    """All of it comes within TIMEOUT_S. An app could send interim responses, or one byte after another."""
 
-    def begin(self) -> None:
-        super().begin()
-        while is_interim(self.status):
-            self.headers = self.msg = None  # type: ignore[assignment] # else http.client skips the next head
-            super().begin()
+    def __init__(self, sock: Any, *_: Any, method: str | None = None, **__: Any) -> None:
+        self._end_s = time.monotonic() + TIMEOUT_S
+        super().__init__(sock, self._check_time, method)
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._end_s:
+            raise TimeoutError
 
 
 class _Http(HTTPConnection):
-    response_class = _FinalAnswer
+    response_class = _BoundedAnswer
 
 
 class _Https(HTTPSConnection):
-    response_class = _FinalAnswer
+    response_class = _BoundedAnswer
 
 
 class _HttpPool(HTTPConnectionPool):
@@ -98,7 +102,7 @@ def ask(url: str, method: str, context: ssl.SSLContext, fields: Mapping[str, str
                 allow_redirects=False,
                 stream=True,
             )
-            body = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True)
+            body = answer.raw.read(MAX_BODY_BYTES, decode_content=True)
         except requests.exceptions.SSLError as exc:
             raise NoTicket(
                 f"The certificate of {_host(url)} is not trusted, or the server does not speak TLS."

@@ -22,10 +22,10 @@ from urllib.parse import unquote
 from urllib3.util import parse_url
 
 from incoming.core.networks import Networks, address, reached
-from incoming.handover.answer_reader import Answer
 from incoming.handover.failures import AddressRefused, NoAddress
 from incoming.handover.tls import TlsSocket
 from incoming.runtime.base import Runtime
+from incoming.wire.answer_reader import Answer
 
 SocketAddress = tuple[Any, ...]
 Server = tuple[bool, str, int]

@@ -9,8 +9,8 @@ import zlib
 from http.client import HTTPException, IncompleteRead
 from typing import Final
 
-from incoming.handover.answer_reader import AnswerTooLong
 from incoming.handover.answers import FailureKind, NoAnswer, no_answer
+from incoming.wire.answer_reader import AnswerTooLong
 
 NO_SUCH_NAME: Final = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from incoming import __version__
 from incoming.core.networks import Networks
-from incoming.handover import answer_reader, tls_trust
+from incoming.handover import tls_trust
 from incoming.handover.answers import (
     MAX_ANSWER_BYTES,
     Answer,
@@ -26,6 +26,7 @@ from incoming.handover.connections import Connections, Endpoint, Target, target
 from incoming.handover.failures import FAILURES, NOT_CONNECTED, CallTimeout, failed
 from incoming.runtime.base import Lock, Runtime
 from incoming.runtime.keyed_locks import KeyedLocks
+from incoming.wire import answer_reader
 from incoming.wire.http_status import retry_after_s
 
 CONNECTIONS_AN_APP: Final = 32

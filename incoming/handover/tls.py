@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from incoming.handover.answer_reader import PIECE_BYTES, AnswerTooLong
+from incoming.wire.answer_reader import PIECE_BYTES, AnswerTooLong
 
 MAX_TLS_BYTES: Final = 512 * 1024
 """The limit for a handshake or a response, encrypted. Certificates take most of it, 100 KiB at most."""

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from incoming.handover.answer_reader import MAX_READ_BYTES, PIECE_BYTES, AnswerFile, AnswerTooLong
 from incoming.handover.answers import MAX_ANSWER_BYTES, Done
 from incoming.handover.http_client import HttpClient
+from incoming.wire.answer_reader import MAX_READ_BYTES, PIECE_BYTES, AnswerFile, AnswerTooLong
 from tests.support.app import DONE, WAIT, Reply, ScriptedApp
 from tests.support.calls import post
 from tests.support.fakes import FakeRuntime

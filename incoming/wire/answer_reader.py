@@ -1,7 +1,8 @@
 """Reads an app's HTTP response: skips interim responses, and limits the size of all of it together.
 
 http.client limits a line and the number of headers. But it reads interim responses, chunk extensions and
-trailers without end, and a socket that always has data never lets another greenlet run.
+trailers without end, and a socket that always has data never lets another greenlet run. The server reads the
+answers of handovers with it, and the command those with a ticket.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ class AnswerTooLong(HTTPException):
 
 
 class AnswerFile(io.RawIOBase):
-    """Reads up to MAX_READ_BYTES from a socket. Other greenlets run between two pieces."""
+    """Reads up to MAX_READ_BYTES from a socket."""
 
-    def __init__(self, raw: Any, yield_if_due: Callable[[], object]) -> None:
-        """`raw` is an unbuffered file of a socket."""
+    def __init__(self, raw: Any, before_each: Callable[[], object]) -> None:
+        """`raw` is an unbuffered file of a socket. `before_each` is called before each piece.
+
+        It lets other greenlets run, or raises an error once the answer takes too long.
+        """
         self._raw = raw
-        self._yield_if_due = yield_if_due
+        self._before_each = before_each
         self._left_bytes = MAX_READ_BYTES
         self.has_ended = False
         """Whether more was wanted than the app has sent."""
@@ -40,7 +44,7 @@ class AnswerFile(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         """See io.RawIOBase. Raises AnswerTooLong, OSError."""
-        self._yield_if_due()
+        self._before_each()
         read_bytes: int | None = self._raw.readinto(buffer)
         self._left_bytes -= read_bytes or 0
         self.has_ended = read_bytes == 0
@@ -57,10 +61,11 @@ class AnswerFile(io.RawIOBase):
 class Answer(HTTPResponse):
     """The final response. Raises AnswerTooLong and IncompleteRead as well as what HTTPResponse raises."""
 
-    def __init__(self, sock: Any, yield_if_due: Callable[[], object], method: str | None = None) -> None:
+    def __init__(self, sock: Any, before_each: Callable[[], object], method: str | None = None) -> None:
+        """`before_each`: see AnswerFile."""
         super().__init__(sock, method=method)
         self.fp.close()
-        self._file = AnswerFile(sock.makefile("rb", 0), yield_if_due)
+        self._file = AnswerFile(sock.makefile("rb", 0), before_each)
         self.fp = io.BufferedReader(self._file, PIECE_BYTES)
 
     def begin(self) -> None:
