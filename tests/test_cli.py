@@ -345,6 +345,15 @@ sys.meta_path.insert(0, Finder())
 """
 
 
+@pytest.fixture
+def ctrl_c(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a new process does with SIGINT: a shell may have the tests, and so their children, ignore it."""
+    before = signal.signal(signal.SIGINT, getattr(request, "param", signal.default_int_handler))
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("module", ["click", "incoming.commands.send"])
 def test_ctrl_c_while_a_command_starts_is_quiet(tmp_path: Path, module: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPT_AT_IMPORT)
@@ -353,6 +362,17 @@ def test_ctrl_c_while_a_command_starts_is_quiet(tmp_path: Path, module: str) -> 
     assert done.stderr == ""
 
 
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("ctrl_c", [signal.SIG_IGN], indirect=True)
+@pytest.mark.parametrize("module", ["click", "incoming.commands.send"])
+def test_a_command_whose_parent_has_it_ignore_ctrl_c_ignores_it(tmp_path: Path, module: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPT_AT_IMPORT)
+    done = run("send", "LICENSE", PYTHONPATH=str(tmp_path), INTERRUPT_AT=module)
+    assert done.returncode == 2
+    assert "Give either --ticket or --url" in done.stderr
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_a_list_that_is_watched_quietly(start_server: StartServer) -> None:
     server = start_server()
     with subprocess.Popen(
