@@ -85,9 +85,10 @@ class BackendAccess:
 
     def _check_host(self, environ: Mapping[str, object], server_address: str) -> None:
         """A request of HTTP/1.0 may have no Host. An empty one names no server, so it is not this one's."""
-        found, port = environ.get("HTTP_HOST"), str(environ.get("SERVER_PORT", ""))
-        host = str(found)
-        if found is not None and not callers.is_own_host(host, server_address, port, self._backend_hosts):
+        if "HTTP_HOST" not in environ:
+            return
+        host, port = str(environ["HTTP_HOST"]), str(environ.get("SERVER_PORT", ""))
+        if not callers.is_own_host(host, server_address, port, self._backend_hosts):
             raise NotAllowed(
                 f"The backend routes are for the app's server only. The host {shown(host)} is not this "
                 "server's own, so this request came through a proxy or from a web page. "

@@ -160,6 +160,11 @@ def failure(request: UploadRequest, error: errors.IncomingError) -> Answer:
         answer = Answer(status, [("Content-Type", "application/json")], json.dumps(content).encode())
     else:
         answer = text(status, f"{error}\n")
+    return with_error(answer, error)
+
+
+def with_error(answer: Answer, error: errors.IncomingError) -> Answer:
+    """Adds the headers that tell of an error, whatever the body is. Returns the answer."""
     answer.add(ERROR_HEADER, error.code)
     if error.retry_after_s:
         answer.add("Retry-After", error.retry_after_s)

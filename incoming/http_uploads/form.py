@@ -7,8 +7,6 @@ with `returnURL` once it has the file, else the state of the upload. So a reload
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from incoming.core.errors import FilesOnly, IncomingError, TakenOver, UploadTooLarge
 from incoming.core.lifecycle import RECEIVING, State
 from incoming.core.progress import Progress
@@ -23,18 +21,6 @@ from incoming.http_uploads.transfer import FileDescription
 from incoming.http_uploads.transfers import Transfers
 from incoming.http_uploads.views import FINISHED, HTML, Views
 from incoming.protocol.multipart_form import MAX_OTHER_BYTES, FormReader
-
-
-class WholeForm:
-    """See transfer.BodyCheck. A form has no checksum. Its file is stored completely or not at all."""
-
-    is_fast = True
-
-    def update(self, data: memoryview) -> None:
-        """See transfer.BodyCheck."""
-
-    def verify(self, trailers: Mapping[str, str]) -> None:
-        """See transfer.BodyCheck. FormBody ends only where a whole form ends."""
 
 
 class Forms(Dialect):
@@ -52,7 +38,7 @@ class Forms(Dialect):
             pending.check()  # its name may come late: a newer request has the upload then
         with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             try:
-                receive_whole(transfer, form, WholeForm())
+                receive_whole(transfer, form, may_break_off=False)
                 transfer.complete()
             except IncomingError:
                 transfer.release()

@@ -329,8 +329,6 @@ class _Exchange:
             status = int(HTTPStatus.NOT_FOUND)  # these versions have no other for it
         members = problems.problem(error, status, HTTPStatus(status).phrase)
         answer = Answer(status, [("Content-Type", problems.MEDIA_TYPE)], json.dumps(members).encode())
-        if isinstance(error, errors.MethodNotAllowed):
-            answer.add("Allow", error.allow)
         is_final = isinstance(error, _FINAL)
         progress = None if is_final else self._look()
         if progress and progress.state in CALLED_OFF:  # this request has ended it
@@ -341,8 +339,7 @@ class _Exchange:
             offset_bytes=self._visible(progress) if progress else None,
             limits=self._limits() if isinstance(error, errors.UploadTooLarge) else None,
         )
-        answer.add(answers.ERROR_HEADER, error.code)
-        return answer.add("Retry-After", error.retry_after_s) if error.retry_after_s else answer
+        return answers.with_error(answer, error)
 
     def _look(self) -> Progress | None:
         """Returns how far the upload is; None where that is not known at once."""

@@ -19,7 +19,7 @@ from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.body import RequestBody
 from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.request import UploadRequest
-from incoming.http_uploads.transfer import BodyCheck, FileDescription, Transfer
+from incoming.http_uploads.transfer import FileDescription, Transfer
 from incoming.http_uploads.transfers import Transfers
 from incoming.http_uploads.views import JSON, Views
 from incoming.protocol.content_range import HEADER, read_content_range
@@ -75,7 +75,7 @@ class WholeBodies(Dialect):
 
 
 class WholeLength:
-    """See transfer.BodyCheck. A file whose length shows only at its end has to have that of the upload."""
+    """See transfer.BodyCheck. A body that is stored as a whole or not at all has the length of the upload."""
 
     is_fast = True
 
@@ -93,15 +93,17 @@ class WholeLength:
             raise errors.LengthMismatch(ticket.expected_file, self._length_bytes)
 
 
-def receive_whole(transfer: Transfer, body: RequestBody, check: BodyCheck | None = None) -> None:
+def receive_whole(transfer: Transfer, body: RequestBody, may_break_off: bool = True) -> None:
     """Stores a body that is a whole file. The part that is stored already is compared.
+
+    `may_break_off`: what has arrived of a body that breaks off is stored. Nothing of it is stored if its
+    length shows only at its end, and has to be that of the upload.
 
     Raises WrongFile, LengthMismatch, and as `Transfer.receive`.
     """
     transfer.skip_stored(body)
-    if transfer.missing_bytes is not None and body.length_bytes is None and transfer.is_receiving:
-        check = WholeLength(transfer)
-    transfer.receive(body, check)
+    shows_length_late = body.length_bytes is None and transfer.ticket.length_bytes is not None
+    transfer.receive(body, WholeLength(transfer) if shows_length_late or not may_break_off else None)
     if transfer.missing_bytes:
         raise errors.LengthMismatch(transfer.ticket.expected_file, transfer.offset_bytes)
     transfer.set_length(transfer.offset_bytes)

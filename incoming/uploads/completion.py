@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from incoming.core.errors import Damaged, DigestMismatch, IncomingError, UploadCancelled, WrongState
+from incoming.core.errors import (
+    BadFolder,
+    Damaged,
+    DigestMismatch,
+    IncomingError,
+    UploadCancelled,
+    WrongState,
+)
+from incoming.core.folder_manifest import check_begins
 from incoming.core.lifecycle import RECEIVING, Cancel, Complete
 from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.storage import Writer
@@ -47,6 +55,7 @@ class Completion:
 
         - why the claim was lost.
         - WrongState: bytes are missing or unchecked, the length is unknown, or the upload has arrived.
+        - BadFolder: what came is too short to be a folder; see `Cancellations.refuse_folder`.
         - Damaged: the file does not have the checksum `crc`.
         - DigestMismatch: the file does not have the digest that its client has named. This ends the upload.
         - StorageFull, StorageFailed.
@@ -56,6 +65,8 @@ class Completion:
             if claim.ticket.state not in RECEIVING:
                 raise IllegalTransition(claim.ticket.state, Complete())
             _check_whole(claim.ticket, live.require_writer())
+        if claim.ticket.is_folder:
+            self._check_is_folder(claim)
         has_small_files = self.context.storages.of(claim.ticket).small_files is not None
         if claim.acknowledged_bytes < claim.taken_bytes and not has_small_files:
             self.files.flush(claim)  # without the lock: a newer claim need not wait for it
@@ -76,6 +87,13 @@ class Completion:
             self.claims.use(claim)  # the client waits for this, however long it takes
             claim.ticket = self.arrive(claim.ticket, live)
         self.outbox.start(claim.ticket.id)
+
+    def _check_is_folder(self, claim: ClaimedUpload) -> None:
+        try:
+            check_begins(b"", claim.ticket.length_bytes)
+        except BadFolder as exc:
+            self.cancellations.refuse_folder(claim, exc)
+            raise
 
     def arrive(self, ticket: Ticket, live: LiveUpload) -> Ticket:
         """Makes the stored bytes durable, then the state; then they may be handed over."""

@@ -31,7 +31,6 @@ from incoming.core.errors import (
     WrongSecret,
     WrongState,
 )
-from incoming.core.folder_manifest import check_begins
 from incoming.core.lifecycle import (
     CALLED_OFF,
     HAS_FILE,
@@ -390,19 +389,9 @@ class Uploads:
         self._unchecked.discard(claim)
 
     def complete(self, claim: ClaimedUpload, crc: int | None = None) -> None:
-        """See Completion.complete. What its client says of the file counts now, as when it sends bytes.
-
-        Raises BadFolder, too, where what came is too short to be a folder; see `refuse_folder`.
-        """
+        """See Completion.complete. What its client says of the file counts now, as when it sends bytes."""
         if claim.unproved:
             self._proof.prove_by_word(claim)
-        ticket = claim.ticket
-        if ticket.is_folder and ticket.state in RECEIVING and ticket.checked_bytes is None:
-            try:
-                check_begins(b"", ticket.length_bytes)
-            except BadFolder as exc:
-                self.refuse_folder(claim, exc)
-                raise
         self._completion.complete(claim, crc)
 
     def cancel_in_parts(self, ticket_id: str, reason: str) -> None:
