@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Any, Final, TypeVar
 
 from incoming import __version__
@@ -58,13 +59,15 @@ class _Waiter:
     A signal handler can't end it by an exception: with gevent's patches it runs in another greenlet.
     """
 
-    def __init__(self, is_aborted: Callable[[], bool]) -> None:
+    def __init__(self, is_aborted: Callable[[], bool], max_wait_s: float) -> None:
+        """`max_wait_s`: how long all addresses together may take."""
         self._broken_off = is_aborted
+        self._end_s = time.monotonic() + max_wait_s
         self.begin()
 
     def begin(self) -> None:
         """Starts the timeout of another address."""
-        self._give_up_s = time.monotonic() + CONNECT_TIMEOUT_S
+        self._give_up_s = min(time.monotonic() + CONNECT_TIMEOUT_S, self._end_s)
 
     def wait(self, sock: socket.socket, event: int) -> None:
         """Returns when the socket is ready for POLLIN or POLLOUT. Raises TimeoutError, ConnectAborted."""
@@ -94,13 +97,17 @@ class _Waiter:
 
 
 def connect(
-    address: Address, context: ssl.SSLContext, is_aborted: Callable[[], bool] = lambda: False
+    address: Address,
+    context: ssl.SSLContext,
+    is_aborted: Callable[[], bool] = lambda: False,
+    max_wait_s: float = inf,
 ) -> tuple[socket.socket, bytes]:
     """Returns the non-blocking socket of an open WebSocket, and the bytes read after its handshake.
 
-    `is_aborted` is called now and then; True ends the attempt. Raises ConnectFailed, ConnectAborted.
+    `is_aborted` is called now and then; True ends the attempt. `max_wait_s`: how long it may take, if that
+    is less than the usual time for each address of the host. Raises ConnectFailed, ConnectAborted.
     """
-    waiter = _Waiter(is_aborted)
+    waiter = _Waiter(is_aborted, max_wait_s)
     try:
         sock = _connect(address, context, waiter)
     except OSError as exc:

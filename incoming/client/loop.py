@@ -114,7 +114,12 @@ class Sender:
         if self.session.stage is not Stage.CONNECTING:
             return
         try:
-            sock, ahead = connect(self._server.address, self._server.context, lambda: self._stop is not None)
+            sock, ahead = connect(
+                self._server.address,
+                self._server.context,
+                lambda: self._stop is not None,
+                self.session.patience_s(time.monotonic()),
+            )
         except ConnectAborted:
             return
         except ConnectFailed as exc:

@@ -323,6 +323,7 @@ class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
             return True
         return (
             (self.length_bytes is None and claim.length_bytes is not None)
+            or self._has_other_name(claim)
             or self.needs_proof != claim.proves
             or (not self.upload_metadata and bool(claim.upload_metadata))
             or file_digest.first(self.file_digest, claim.file_digest) != self.file_digest
@@ -332,6 +333,20 @@ class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         """Returns whether the file of this claim can't be the one that another client has told about."""
         is_other = claim.length_bytes not in (None, self.length_bytes)
         return is_other and self.length_is_said and self.state in RECEIVING and not self.is_in_parts
+
+    def _has_other_name(self, claim: Claim) -> bool:
+        """Returns whether a claim names another file. A name in the metadata of tus is never replaced."""
+        name = cut_name(claim.name)
+        return bool(name) and name != self.name and not (self.upload_metadata or self.is_in_parts)
+
+    def named_by(self, claim: Claim) -> Ticket:
+        """Returns the ticket with the name and the time of a claim's file, if it names another one.
+
+        It is for as long as nothing is stored: an earlier request may have named a file and sent nothing of it.
+        """
+        if not self._has_other_name(claim):
+            return self
+        return replace(self, name=cut_name(claim.name), last_modified_ms=claim.last_modified_ms)
 
     def acknowledged_bytes(self, stored_bytes: int) -> int:
         """Returns how many of the stored bytes count: those that do not wait for their checksum.
@@ -551,6 +566,8 @@ def _described(ticket: Ticket, claim: Claim, stored_bytes: int) -> Ticket:
             file_digest="",
             had_other_length=True,
         )
+    if not stored_bytes:
+        ticket = ticket.named_by(claim)
     described = replace(
         ticket,
         needs_proof=claim.proves,

@@ -99,3 +99,9 @@ def test_an_answer_that_drips_has_the_time_of_a_dial(monkeypatch: pytest.MonkeyP
     drip = b"HTTP/1.1 100 Continue\r\n\r\n"
     with server(for_ever=drip) as address, pytest.raises(ConnectFailed, match="does not answer"):
         connect(address, CONTEXT)
+
+
+def test_a_dial_takes_no_longer_than_its_caller_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialing, "CONNECT_TIMEOUT_S", 3600.0)
+    with server() as address, pytest.raises(ConnectFailed, match="does not answer"):
+        connect(address, CONTEXT, max_wait_s=0.3)

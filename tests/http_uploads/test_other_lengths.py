@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 
 from tests.http_uploads.conftest import NewHttpUpload
+from tests.http_uploads.test_form import END, FORM, form, part
 from tests.http_uploads.test_library_session import Session
 from tests.http_uploads.test_wrong_files import IETF, content
 from tests.support.app import ScriptedApp
@@ -21,6 +22,7 @@ from tests.support.data import FileBytes
 from tests.support.http_upload import HttpUpload
 from tests.support.server import RunningServer
 from tests.support.tus import VERSION, TusUpload
+from tests.support.waiting import wait_until
 
 RIGHT: Final = FileBytes(3000, 81)
 Way = Callable[[RunningServer, HttpUpload, FileBytes], object]
@@ -142,6 +144,80 @@ def test_a_client_of_tus_whose_place_another_one_has_taken_is_never_told_success
         return
     send_over_tus(server, upload, RIGHT)  # it begins once more
     assert [one.sha256 for one in app.deliveries] == [RIGHT.sha256]
+
+
+def refused_form(server: RunningServer, upload: HttpUpload) -> None:
+    """A form that the server takes back: it has two files."""
+    two = part(b"file", b"x" * 200_000, b"wrong.mov") + part(b"more", b"y", b"other.mov") + END
+    assert upload.ask("POST", FORM, two).status == 400
+
+
+def half_a_form(server: RunningServer, upload: HttpUpload) -> None:
+    """A form that breaks off."""
+    assert upload.ask("POST", FORM, form(content(RIGHT), b"wrong.mov")[:-6]).status == 400
+
+
+def half_a_put(server: RunningServer, upload: HttpUpload) -> None:
+    """A chunked body that breaks off before its first byte."""
+    with upload.open("PUT", {"Transfer-Encoding": "chunked"}, "/wrong.mov") as request:
+        request.break_off(reset=False)
+    wait_until(lambda: "the request broke off" in server.log_text(), "the server has seen that")
+
+
+def session_of_other_name(server: RunningServer, upload: HttpUpload) -> None:
+    """A session over HTTP in which no chunk comes."""
+    Session(upload, content(RIGHT), name="wrong.mov")
+
+
+def version_2_of_other_name(server: RunningServer, upload: HttpUpload) -> None:
+    """A WebSocket that is lost before the first chunk."""
+    client = ClientV2(server.url, upload.ticket_id, RIGHT, "wrong.mov").connect()
+    client.request()
+    client.drop()
+
+
+def named_put(server: RunningServer, upload: HttpUpload) -> None:
+    """One request that names the file."""
+    assert upload.ask("PUT", None, content(RIGHT), "/right.mov").status == 200
+
+
+def named_form(server: RunningServer, upload: HttpUpload) -> None:
+    """A form."""
+    assert upload.ask("POST", FORM, form(content(RIGHT), b"right.mov")).status == 200
+
+
+def named_over_ietf(server: RunningServer, upload: HttpUpload) -> None:
+    """A creation with all content."""
+    name = {"Content-Disposition": "inline; filename=right.mov"}
+    assert upload.ask("POST", {**IETF, **name}, content(RIGHT)).status == 204
+
+
+def named_over_version_2(server: RunningServer, upload: HttpUpload) -> None:
+    """Over a WebSocket."""
+    ClientV2(server.url, upload.ticket_id, RIGHT, "right.mov").upload()
+
+
+@pytest.mark.parametrize("send", [named_put, named_form, named_over_ietf, named_over_version_2])
+@pytest.mark.parametrize(
+    "begin", [refused_form, half_a_form, half_a_put, session_of_other_name, version_2_of_other_name]
+)
+def test_a_file_of_which_nothing_is_stored_does_not_give_the_next_one_its_name(
+    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp,
+    begin: Callable[..., None], send: Callable[..., None],
+) -> None:  # fmt: skip
+    upload = new_http_upload()
+    begin(server, upload)
+    send(server, upload)
+    assert [one.fields["filenameFromBrowser"] for one in app.deliveries] == ["right.mov"]
+    assert [one.sha256 for one in app.deliveries] == [RIGHT.sha256]
+
+
+def test_the_name_counts_with_the_first_byte(new_http_upload: NewHttpUpload, app: ScriptedApp) -> None:
+    upload = new_http_upload()
+    begin = {"Content-Range": f"bytes 0-0/{RIGHT.length_bytes}"}
+    assert upload.ask("PUT", begin, content(RIGHT)[:1], "/first.mov").status == 202
+    assert upload.ask("PUT", None, content(RIGHT), "/second.mov").status == 200
+    assert [one.fields["filenameFromBrowser"] for one in app.deliveries] == ["first.mov"]
 
 
 @pytest.mark.parametrize("begin", FIRM)

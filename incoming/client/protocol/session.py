@@ -126,6 +126,10 @@ class Session:
             return ReadSegment(gap) if gap else None
         return None
 
+    def patience_s(self, now_s: float) -> float:
+        """Returns how long the upload may still be without progress; infinite where the user sets no limit."""
+        return self._timeouts.left_s(now_s)
+
     # --- request and resume check ---------------------------------------------------------------------
 
     def _connection_opened(self, _: events.ConnectionOpened, now_s: float) -> Actions:

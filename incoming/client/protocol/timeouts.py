@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 CONNECT_SILENCE_S: Final = 15.0
@@ -44,9 +45,13 @@ class Timeouts:
         """The upload has made progress."""
         self._progressed_s = now_s
 
+    def left_s(self, now_s: float) -> float:
+        """Returns how long the user still waits for progress; below 0 when that time is over."""
+        return self._progressed_s + self._give_up_after_s - now_s if self._give_up_after_s else inf
+
     def has_given_up(self, now_s: float) -> bool:
         """Returns whether there was no progress for longer than the user allows."""
-        return bool(self._give_up_after_s) and now_s - self._progressed_s >= self._give_up_after_s
+        return self.left_s(now_s) <= 0
 
     def is_dead(self, now_s: float, in_flight_since_s: float | None) -> bool:
         """Returns whether the connection is dead; `in_flight_since_s`: None if no chunk is in flight."""
