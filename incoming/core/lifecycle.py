@@ -59,14 +59,15 @@ class Claim:
 
     A transport makes it of what its client says of the file, which counts the first time. The first claim of
     a ticket says which file is meant. What a later one says of it counts with `Proved` only: the client may
-    have another file. Its name and time count then if nothing is stored. `length_bytes` is None while the client does not know it. `last_modified_ms` (since
-    1970) is 0 when unknown. `proves`: the client shows that it has the same file, and will send a checksum at
-    the end. The upload is complete only then. `token` is random, 128 bits or more. It fences out the claims
-    before this one: see `Ticket.token`. `upload_metadata`: what a client of tus says of its file, unchanged,
-    from the header Upload-Metadata. The first one that is not empty counts. `file_digest`: see
-    `core.file_digest`; the first one with a value counts. `keeps_others_out`: from now on, another length is
-    an error. It is so over WebSockets. A request over HTTP may name a length and send nothing, so its length
-    counts against others only when bytes are stored.
+    have another file. Its name and time count then if nothing is stored. `length_bytes` is None while the
+    client does not know it. `last_modified_ms` (since 1970) is 0 when unknown. `proves`: the client shows
+    that it has the same file, and will send a checksum at the end. The upload is complete only then. `token`
+    is random, 128 bits or more. It fences out the claims before this one: see `Ticket.token`.
+    `upload_metadata`: what a client of tus says of its file, unchanged, from the header Upload-Metadata. The
+    first one that is not empty counts. `file_digest`: see `core.file_digest`; the first one with a value
+    counts. `keeps_others_out`: from now on, another length is an error. It is so over WebSockets. A request
+    over HTTP may name a length and send nothing, so its length counts against others only when bytes are
+    stored.
 
     The service adds the last two fields. `right_bytes`: how many of the stored bytes are surely right.
     `boot_id`: that of the machine if all of them are, else empty.

@@ -28,6 +28,7 @@ from incoming.core.bounds import (
 )
 from incoming.core.checkpoints import Checkpoint, Checkpoints, added, up_to
 from incoming.core.errors import ExpectedFile, InParts, LengthMismatch, NotInParts, WrongState
+from incoming.core.file_name import bare_file_name
 from incoming.core.lifecycle import (
     ARRIVED,
     CALLED_OFF,
@@ -336,13 +337,13 @@ class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     def _has_other_name(self, claim: Claim) -> bool:
         """Returns whether a claim names another file. A name in the metadata of tus is never replaced."""
-        name = cut_name(claim.name)
-        return bool(name) and name != self.name and not (self.upload_metadata or self.is_in_parts)
+        is_other = bool(claim.name) and cut_name(claim.name) != self.name
+        return is_other and not (self.upload_metadata or self.is_in_parts)
 
     def named_by(self, claim: Claim) -> Ticket:
         """Returns the ticket with the name and the time of a claim's file, if it names another one.
 
-        It is for as long as nothing is stored: an earlier request may have named a file and sent nothing of it.
+        It is for as long as nothing is stored: an earlier request may have named a file and sent nothing.
         """
         if not self._has_other_name(claim):
             return self
@@ -559,7 +560,7 @@ def _described(ticket: Ticket, claim: Claim, stored_bytes: int) -> Ticket:
     if not stored_bytes and ticket.has_other_length(claim):
         ticket = replace(
             ticket,
-            name=cut_name(claim.name),
+            name=cut_name(claim.name or bare_file_name("")),
             last_modified_ms=claim.last_modified_ms,
             length_bytes=None,
             upload_metadata="",

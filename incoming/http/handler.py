@@ -18,7 +18,9 @@ import logging
 import re
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
 import gevent
@@ -57,6 +59,27 @@ def read_headers(lines: HeaderLines) -> Any:
         name, _, value = line.decode("latin-1").partition(":")
         headers.set_raw(name, value.strip(" \t"))
     return headers
+
+
+def whole_answer(status: HTTPStatus, error: BadRequest, has_body: bool) -> bytes:
+    """Returns the answer to a request that no route gets, with its head. The connection ends with it.
+
+    It has the code of the error as the answers about uploads have it, also for pages of other origins.
+    """
+    body = f"{error}\n".encode()
+    lines = (
+        f"HTTP/1.1 {status} {status.phrase}",
+        "Content-Type: text/plain; charset=utf-8",
+        f"Content-Length: {len(body)}",
+        f"Incoming-Error: {error.code}",
+        "Access-Control-Allow-Origin: *",
+        "Access-Control-Expose-Headers: Incoming-Error",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        "Connection: close",
+    )
+    head = "".join(f"{line}\r\n" for line in (*lines, "")).encode()
+    return head + body if has_body else head
 
 
 class ErrorStream:
@@ -106,16 +129,27 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
 
     def handle_one_request(self) -> Any:
         """Handles the next request, and records it if it is malformed. The result is for pywsgi."""
+        self._bad_head = ""
         result = super().handle_one_request()
-        if isinstance(result, tuple):  # the status and body for a head that can't be read
-            why = f": {self._bad_head}" if self._bad_head else ""
-            self._record_refusal(f"The request could not be read{why}.")
+        if isinstance(result, tuple):  # the status and the whole answer for a head that can't be read
+            status = HTTPStatus(int(result[0]))
+            why = self._bad_head or ("a request line that is too long" if status != 400 else "")
+            return result[0], self._refusal(status, f"The request could not be read{why and ': '}{why}.")
         return result
 
+    def _refusal(self, status: HTTPStatus, why: str) -> bytes:
+        """Records that a request can't be read. Returns the whole answer, which ends the connection."""
+        error = BadRequest(why)
+        self._record(error)
+        return whole_answer(status, error, has_body=not str(self.requestline).startswith("HEAD "))
+
     def _record_refusal(self, why: str) -> None:
+        self._record(BadRequest(why))
+
+    def _record(self, error: BadRequest) -> None:
         if self.server.refusals:
             source = self.server.source_of(self.client_address)
-            self.server.refusals.record_from(source, Kind.REQUEST, BadRequest(why))
+            self.server.refusals.record_from(source, Kind.REQUEST, error)
 
     def read_requestline(self) -> Any:
         """Waits for the next request; after KEEP_ALIVE_TIMEOUT_S the connection ends."""
@@ -124,7 +158,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
 
     def read_request(self, raw_requestline: Any) -> Any:
         """Reads the rest of the head. ValueError is answered with 400, even when it takes too long."""
-        with gevent.Timeout(HEADER_TIMEOUT_S, ValueError("headers took too long")):
+        with gevent.Timeout(HEADER_TIMEOUT_S, request_head.BadHead("its headers took too long")):
             request_head.check_request_line(raw_requestline)
             is_read = super().read_request(raw_requestline)
         self.path, host = request_head.origin_form(self.path)
@@ -200,8 +234,8 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             self.log_error("%s", exc)
             self.close_connection = True
             if not self.headers_sent:
-                self._record_refusal("The body could not be read.")
-                self._send_error_response_if_possible(400)
+                with suppress(OSError):
+                    self._sendall(self._refusal(HTTPStatus.BAD_REQUEST, "The body could not be read."))
 
     def handle_one_response(self) -> None:
         """Counts active requests for a graceful stop, and lets other connections run after each."""

@@ -110,7 +110,7 @@ class Claiming:
                 length_bytes = self._length_to_open(ticket, claim.length_bytes, live)
                 self.files.open(ticket, length_bytes, live, source, in_one_chunk=lease_s is not None)
                 right_bytes = self.files.discard_untrusted(ticket, live, claim.proves)
-            event = self._claim_event(ticket_id, claim, right_bytes)
+            event = self._claim_event(ticket, claim, right_bytes)
             # Many a small file comes in one request. Then its next change has all that is new.
             may_wait = lease_s is not None and live.writer is not None and not live.writer.durable_offset
             ticket, lease = self._take(ticket, live, event, lease_s, may_wait)
@@ -240,10 +240,11 @@ class Claiming:
             stored_bytes = self.context.storages.of(ticket).size(ticket.id)
         return not ticket.acknowledged_bytes(stored_bytes or 0)
 
-    def _claim_event(self, ticket_id: str, claim: Claim, right_bytes: int) -> Claim:
-        """Returns the claim with what the service adds to it."""
-        boot_id = "" if self.power_cut_check.is_required(ticket_id) else self.context.boot_id
-        return replace(claim, name=bare_file_name(claim.name), right_bytes=right_bytes, boot_id=boot_id)
+    def _claim_event(self, ticket: Ticket, claim: Claim, right_bytes: int) -> Claim:
+        """Returns the claim with what the service adds to it. A file has a name from its first claim on."""
+        name = bare_file_name(claim.name) if claim.name or not ticket.name else ""
+        boot_id = "" if self.power_cut_check.is_required(ticket.id) else self.context.boot_id
+        return replace(claim, name=name, right_bytes=right_bytes, boot_id=boot_id)
 
     def release(self, claim: ClaimedUpload) -> None:
         """Ends a claim: its client is gone, or pauses. A lost claim is not an error. Raises nothing."""

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import gevent
 import gevent.event
@@ -68,6 +68,42 @@ def test_a_request_target_in_absolute_form_without_a_host_is_refused(server: Ser
     for target in (b"http://", b"http:///x", b"http://a@b/", b"http://[::1/", b"http://a:x/"):
         assert ask(server, b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % target).startswith("HTTP/1.1 400")
     assert app.environs == []
+
+
+PUT: Final = b"PUT / HTTP/1.1\r\nHost: x\r\n"
+BAD_HEADS = {
+    "two lengths": (PUT + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\n", "more than one length"),
+    "length and chunks": (
+        PUT + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "more than one length",
+    ),
+    "a length in words": (PUT + b"Content-Length: three\r\n\r\n", "a malformed length"),
+    "no host": (b"GET / HTTP/1.1\r\n\r\n", "no host"),
+    "no version": (b"GET /\r\n\r\n", "a malformed request line"),
+    "another protocol": (b"\x16\x03\x01\x02\x00\x01\xfc\x03\r\n", "a malformed request line"),
+    "too many headers": (PUT + b"X-A: b\r\n" * 200, "too many headers"),
+    "a long address": (b"GET /%s HTTP/1.1\r\n\r\n" % (b"a" * 10_000), "a request line that is too long"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("head", "why"), BAD_HEADS.values(), ids=list(BAD_HEADS))
+def test_a_head_that_can_t_be_read_gets_a_code_and_a_sentence_for_pages_of_any_origin(
+    server: Server, app: App, head: bytes, why: str
+) -> None:
+    with closing(connect(server)) as client:
+        client.sendall(head)
+        answer = answer_to(client)
+    status, *fields = answer.partition("\r\n\r\n")[0].split("\r\n")
+    assert status.startswith(("HTTP/1.1 400 ", "HTTP/1.1 414 "))
+    assert {"Incoming-Error: bad_request", "Access-Control-Allow-Origin: *"} <= set(fields)
+    assert "Access-Control-Expose-Headers: Incoming-Error" in fields
+    assert f"The request could not be read: {why}" in answer.partition("\r\n\r\n")[2]
+    assert app.environs == []
+
+
+def test_a_refused_head_request_has_no_body(server: Server) -> None:
+    answer = ask(server, b"HEAD / HTTP/1.1\r\n\r\n")
+    assert "Incoming-Error: bad_request" in answer
+    assert answer.endswith("\r\n\r\n")
 
 
 def test_requests_are_logged_at_level_debug_only(server: Server, caplog: pytest.LogCaptureFixture) -> None:
@@ -162,7 +198,9 @@ def test_a_broken_body_logs_no_traceback_even_if_the_app_writes_one(
     with closing(connect(server)) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + body)
         client.shutdown(socket.SHUT_WR)
-        assert answer_to(client).startswith("HTTP/1.1 200" if app_complains else "HTTP/1.1 400")
+        answer = answer_to(client)
+    assert answer.startswith("HTTP/1.1 200" if app_complains else "HTTP/1.1 400")
+    assert app_complains or answer.endswith("\r\n\r\nThe body could not be read.\n")
     assert capfd.readouterr().err == ""
 
 
@@ -304,7 +342,7 @@ def test_a_malformed_request_is_counted_once_though_the_app_does_not_see_it(
     [
         (b"rubbish\r\n\r\n", "The request could not be read: a malformed request line."),
         (b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "The request could not be read: no host, or more"),
-        (b"GET /%s HTTP/1.1\r\n\r\n" % (b"x" * 9000), "The request could not be read."),
+        (b"GET /%s HTTP/1.1\r\n\r\n" % (b"x" * 9000), "The request could not be read: a request line that"),
         (handshake(Sec_WebSocket_Key="not base64!"), "The WebSocket handshake is not valid."),
     ],
     ids=["no request line", "two hosts", "long target", "bad handshake"],

@@ -127,7 +127,7 @@ class Session:
         return None
 
     def patience_s(self, now_s: float) -> float:
-        """Returns how long the upload may still be without progress; infinite where the user sets no limit."""
+        """Returns how long the upload may be without progress from now on; infinite if there is no limit."""
         return self._timeouts.left_s(now_s)
 
     # --- request and resume check ---------------------------------------------------------------------
