@@ -160,13 +160,24 @@ def test_the_version_is_told() -> None:
             ["chunk_size_kib (INCOMING_CHUNK_SIZE_KIB)", "must be from"],
         ),
         ([], {}, "idle_timeout_s = -1", ["idle_timeout_s (configuration file)", "more than 0"]),
+        ([], {}, "\ufeffidle_timeout_s = -1", ["idle_timeout_s (configuration file)", "more than 0"]),
         ([], {}, "port = ", ["config", "is not TOML"]),
         (["--config", "nowhere.toml"], {}, "", ["config", "nowhere.toml can't be read"]),
         (["--storage-dir", "/dev/null/x"], {}, "", ["does not start", "/dev/null"]),
         (["--host", "203.0.113.1"], {}, "", ["port", "the server can't listen on 203.0.113.1:0"]),
         (["--examples", "--examples-ports", "1"], {}, "", ["examples_ports", "5 ports"]),
     ],
-    ids=["option", "environment", "TOML", "no TOML", "no file", "storage", "address", "examples"],
+    ids=[
+        "option",
+        "environment",
+        "TOML",
+        "TOML with a byte order mark",
+        "no TOML",
+        "no file",
+        "storage",
+        "address",
+        "examples",
+    ],
 )
 def test_a_wrong_setting_is_refused_with_its_name_and_why(
     tmp_path: Path, options: list[str], variables: dict[str, str], toml: str, expected: list[str]

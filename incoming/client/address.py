@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from incoming.core.networks import is_possible_host
 from incoming.protocol.rules import UPLOAD_ROUTE
 
 UPLOAD_PATH: Final = f"/incoming/{UPLOAD_ROUTE}"
@@ -42,23 +43,13 @@ class Address:
 
 
 def is_http(url: str) -> bool:
-    """Returns whether the address is of HTTP and its host is one that DNS can look up."""
+    """Returns whether the address is of HTTP, with a host that can exist."""
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:  # such as a bracket that is not closed
         return False
-    host = parts.hostname or ""
-    return parts.scheme in ("http", "https") and bool(host) and _is_possible_host(host)
-
-
-def _is_possible_host(host: str) -> bool:
-    """Returns whether DNS can look up the name: none of its labels is empty or too long."""
-    try:
-        host.encode("idna")
-    except UnicodeError:
-        return False
-    return True
+    return parts.scheme in ("http", "https") and is_possible_host(parts)
 
 
 def parse(text: str) -> Address:
@@ -68,7 +59,7 @@ def parse(text: str) -> Address:
         port = url.port
     except ValueError as exc:
         raise BadAddress(f"{text!r} is not an address: {exc}.") from exc
-    if not _is_possible_host(url.hostname or ""):
+    if url.hostname and not is_possible_host(url):
         raise BadAddress(f"{text!r} is not an address: no host can have this name.")
     if url.scheme not in _SCHEMES or not url.hostname or url.query or url.fragment:
         raise BadAddress(f"{text!r} is not an address like http://host:4000 or https://host/prefix.")

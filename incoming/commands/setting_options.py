@@ -62,7 +62,7 @@ def _toml_settings(config_file: str | None) -> Mapping[str, object]:
     if not config_file:
         return {}
     try:
-        return tomllib.loads(Path(config_file).read_text("utf-8"))
+        return tomllib.loads(Path(config_file).read_text("utf-8-sig"))
     except OSError as exc:
         raise BadSetting("config", f"{config_file} can't be read: {exc.strerror}") from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import SplitResult
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -35,6 +36,21 @@ def network(text: str) -> Network:
         if mapped:
             return ipaddress.ip_network((mapped, found.prefixlen - 96))
     return found
+
+
+def is_possible_host(url: SplitResult) -> bool:
+    """Returns whether the host of a URL can exist: an address, or a name that DNS can look up.
+
+    A label of a name may be neither empty nor too long (RFC 1035 section 2.3.4). What brackets enclose is an
+    IPv6 address.
+    """
+    host = url.hostname or ""
+    if "[" in url.netloc.rpartition("@")[2]:
+        return ":" in host and address(host) is not None
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 class Networks:

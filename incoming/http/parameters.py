@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from incoming.core.backend_requests import LIST_LIMIT, Listing, NewUpload
 from incoming.core.errors import BadParameter, BadRequest
 from incoming.core.lifecycle import State
+from incoming.core.networks import is_possible_host
 from incoming.core.quoted_text import unquoted
 from incoming.core.storage_kinds import KINDS, listed
 from incoming.core.ticket import DEST_TYPES, FILE
@@ -164,11 +165,13 @@ def absolute_url(name: str, value: str) -> str:
         raise BadParameter(name, "is too long, or contains backslashes, spaces or control characters")
     try:
         parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
+        _ = parts.port
     except ValueError:
         raise BadParameter(name, "is not a URL") from None
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadParameter(name, "must be an absolute http or https URL")
+    if not is_possible_host(parts):
+        raise BadParameter(name, "names a host that can't exist")
     return value
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from incoming.core.networks import is_possible_host
 from incoming.core.storage_kinds import KINDS, choices, listed, name_in, remote_names
 
 Check = Callable[[Any], str]
@@ -70,7 +71,7 @@ def _base_url(value: str) -> str:
         return ""
     try:
         parts = urlsplit(value)
-        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_whole = parts.scheme in ("http", "https") and is_possible_host(parts) and parts.port != 0
     except ValueError:
         is_whole = False
     if not is_whole or any(c <= " " or c in "\\?#@\x7f" for c in value):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 
-from incoming.core.networks import Networks, address, network, reached
+from incoming.core.networks import Networks, address, is_possible_host, network, reached
 
 SPELLINGS = [
     ("127.0.0.1", "127.0.0.1"),
@@ -55,3 +57,17 @@ def test_an_address_that_stands_for_another_one_is_resolved(called: str, gets_to
     found = address(called)
     assert found
     assert reached(found) == address(gets_to)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "my_app", "app.example.org", "app.example.org.", "b\u00fccher.example", "127.0.0.1",
+     "[::1]", "[fe80::1%25eth0]", "user:word@app", "a" * 63 + ".example"],
+)  # fmt: skip
+def test_a_host_that_can_exist_is_possible(host: str) -> None:
+    assert is_possible_host(urlsplit(f"http://{host}:80/done"))
+
+
+@pytest.mark.parametrize("host", ["", "a..b", ".example", "a" * 64, "[v1.x]", "user@"])
+def test_a_host_that_no_name_server_and_no_network_can_know_is_not_possible(host: str) -> None:
+    assert not is_possible_host(urlsplit(f"http://{host}:80/done"))
