@@ -49,6 +49,8 @@ BODY_TIMEOUT_S: Final = 30.0
 SMALL_BODY_BYTES: Final = 16 * 1024
 """A larger body is not copied to follow its head in one send."""
 READ_AHEAD_BYTES: Final = 2048  # most requests are smaller, and an idle connection keeps this buffer
+NO_CONTENT: Final = (b"Content-Length", b"0")
+"""What pywsgi adds for an answer without a body."""
 QUERY: Final = re.compile(r'\?[^\s"]*')
 
 
@@ -257,6 +259,12 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             return None
         self._bad_head = str(ex) if isinstance(ex, request_head.BadHead) else ""
         return super()._handle_client_error(ex)
+
+    def finalize_headers(self) -> None:
+        """Leaves out the length of an answer to HEAD: a GET may have a body (RFC 9110 section 8.6)."""
+        super().finalize_headers()
+        if self.command == "HEAD" and self.provided_content_length is None:
+            self.response_headers = [pair for pair in self.response_headers if pair != NO_CONTENT]
 
     def _write_with_headers(self, data: bytes) -> None:
         if len(data) > SMALL_BODY_BYTES:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
+from contextlib import closing
 from typing import Any, Final
 
 import pytest
@@ -228,3 +230,21 @@ def test_a_browser_gets_a_page_about_an_unknown_ticket(server: RunningServer) ->
 def test_a_program_gets_a_sentence_about_an_unknown_ticket(server: RunningServer) -> None:
     answer = HttpUpload(server.url, "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11").ask("GET")
     assert (answer.status, answer.body.startswith(b"No upload has this id")) == (404, True)
+
+
+@pytest.mark.parametrize("path", ["", "/session", "?nothing"], ids=["an upload", "a session", "a query"])
+def test_a_head_request_is_not_told_another_length_than_that_of_the_get(
+    server: RunningServer, new_http_upload: NewHttpUpload, path: str
+) -> None:
+    """RFC 9110 section 8.6. The connection stays open: the next request on it gets its own answer."""
+    upload = new_http_upload()
+    with closing(http.client.HTTPConnection(upload.host, upload.port, timeout=20)) as connection:
+        lengths = {}
+        for method in ("HEAD", "GET", "HEAD"):
+            connection.request(method, f"{upload.path}{path}")
+            response = connection.getresponse()
+            body = response.read()
+            lengths[method] = response.getheader("Content-Length"), len(body)
+    assert lengths["GET"][0] == str(lengths["GET"][1])
+    assert lengths["HEAD"][1] == 0
+    assert lengths["HEAD"][0] in (None, lengths["GET"][0])
