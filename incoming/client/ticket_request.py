@@ -103,10 +103,6 @@ def ask(url: str, method: str, context: ssl.SSLContext, fields: Mapping[str, str
                 stream=True,
             )
             body = answer.raw.read(MAX_BODY_BYTES, decode_content=True)
-        except requests.exceptions.SSLError as exc:
-            raise NoTicket(
-                f"The certificate of {_host(url)} is not trusted, or the server does not speak TLS."
-            ) from exc
         except (requests.RequestException, HTTPError, HTTPException, OSError) as exc:
             raise NoTicket(f"{_host(url)} gave no ticket: {why(exc)}.") from exc
     _check_status(answer, url, method)
