@@ -112,6 +112,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
 
     SUPPORTED_VERSIONS = (VERSION,)  # the drafts before RFC 6455 have other rules
     wsgi_input: Any
+    response_headers: Any
     path: Any
     _has_body = False
     _bad_head = ""
