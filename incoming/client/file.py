@@ -7,6 +7,7 @@ read before anything is sent, and again when the end of the file is read.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -42,6 +43,8 @@ class FileSource:
             self._fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             stat_result = os.fstat(self._fd)
         except OSError as exc:
+            if exc.errno == errno.ENXIO:  # a socket, or a device without a driver
+                raise FileUnreadable(f"{self.path} is not a regular file.") from exc
             raise FileUnreadable(f"{self.path} can't be read: {exc.strerror}.") from exc
         if not stat.S_ISREG(stat_result.st_mode):
             raise FileUnreadable(f"{self.path} is not a regular file.")

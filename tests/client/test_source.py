@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -127,3 +128,16 @@ def test_a_file_that_shrinks_while_its_size_stands_still_is_noticed(
 def test_a_file_that_can_be_opened_and_not_read_says_so() -> None:
     with pytest.raises(FileUnreadable, match="can't be read"):
         FileSource(Path("/proc/self/mem"))
+
+
+def a_socket(path: Path) -> None:
+    """Makes a socket that nobody listens on."""
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(path))
+
+
+@pytest.mark.parametrize("make", [a_socket, os.mkfifo, Path.mkdir], ids=["a socket", "a pipe", "a folder"])
+def test_what_is_not_a_regular_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / "it")
+    with pytest.raises(FileUnreadable, match=r"/it is not a regular file\.$"):
+        FileSource(tmp_path / "it")
