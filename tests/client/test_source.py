@@ -137,7 +137,7 @@ def a_socket(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [a_socket, os.mkfifo, Path.mkdir], ids=["a socket", "a pipe", "a folder"])
-def test_what_is_not_a_regular_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path], object]) -> None:
+def test_what_is_not_a_regular_file_is_refused(tmp_path: Path, make: Callable[[Path], object]) -> None:
     make(tmp_path / "it")
     with pytest.raises(FileUnreadable, match=r"/it is not a regular file\.$"):
         FileSource(tmp_path / "it")
