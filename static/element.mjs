@@ -1082,7 +1082,7 @@ var IncomingUpload = class extends Base {
       }
     });
     if (reading !== this.reading) return;
-    this.refused = refused.map(({ path, message }) => `${path}: ${message}`);
+    this.refused = refused.map(({ path, message }) => `⁨${path}⁩: ${message}`);
     if (refused.length) this.tell("upload-refused", { refused });
     this.draw();
   }

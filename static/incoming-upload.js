@@ -2383,7 +2383,7 @@
         }
       });
       if (reading !== this.reading) return;
-      this.refused = refused.map(({ path, message }) => `${path}: ${message}`);
+      this.refused = refused.map(({ path, message }) => `⁨${path}⁩: ${message}`);
       if (refused.length) this.tell("upload-refused", { refused });
       this.draw();
     }

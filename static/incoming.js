@@ -506,7 +506,7 @@
   }
   function expected_file({ FileName: name, FileLengthBytes: bytes, FileLastModifiedMs: changed_ms }) {
     const changed = changed_ms > 0 ? new Date(changed_ms).toLocaleString() : "";
-    return [without_html(name), readable_size(bytes), changed];
+    return [`⁨${without_html(name)}⁩`, readable_size(bytes), changed];
   }
   function write_header(buffer, offset, crc, round) {
     const header = new DataView(buffer);

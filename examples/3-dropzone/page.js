@@ -26,7 +26,7 @@ async function add_all(files) {
   complain("");
   const { added, refused } = await queue.add_all(files);
   const unreadable = refused.find(({ code }) => code === "unreadable"); // others are in the list already
-  if (unreadable) complain(`${unreadable.path} can't be read.`);
+  if (unreadable) complain(`${isolated(unreadable.path)} can't be read.`);
   if (added.length) say(`${added.length} ${added.length === 1 ? "file" : "files"} added.`);
   unfinished = uploads_of_earlier_visits();
   draw_unfinished();
@@ -39,7 +39,7 @@ async function add_folder(source) { // all its files are one upload
     const onprogress = (files) => put(element("listing"), `Reading the folder: ${count(files)} so far.`);
     const folder = await incoming.list_folder(source, { onprogress });
     if (asked && !incoming.matches(asked, folder)) {
-      complain(`This is not the same ${asked.filename}: a file was added, changed or removed. Choose the folder as it was when the upload started.`);
+      complain(`This is not the same ${isolated(asked.filename)}: a file was added, changed or removed. Choose the folder as it was when the upload started.`);
       return;
     }
     const item = queue.add(folder);
@@ -73,7 +73,7 @@ function chosen({ target }) {
   if (target.id === "folder") return files.length && add_folder(files);
   const fits = !wanted || files.some((file) => incoming.matches(wanted, file));
   if (fits) add_all(files);
-  else complain(`This is not the same ${wanted.filename}. Choose the file that the upload was started with.`);
+  else complain(`This is not the same ${isolated(wanted.filename)}. Choose the file that the upload was started with.`);
 }
 
 function choose(input, upload = null) {
@@ -134,8 +134,8 @@ async function tell(item, list) { // what became of the files
   const left_out = (item.uploader && item.uploader.left_out) || [];
   const missing = Math.max(left_out.length, left_out_count);
   const lines = [
-    ...left_out.slice(0, 100).map((path) => ["missing", `${path} could not be read and was left out.`]),
-    ...renamed.map(([from, to]) => ["", `${from} is now ${to}.`]),
+    ...left_out.slice(0, 100).map((path) => ["missing", `${isolated(path)} could not be read and was left out.`]),
+    ...renamed.map(([from, to]) => ["", `${isolated(from)} is now ${isolated(to)}.`]),
   ];
   const more = missing + renamed_count - lines.length;
   if (more > 0) lines.push(["", `And ${count(more)} more.`]);
@@ -252,6 +252,7 @@ function say(text) {
 
 function complain(text) { element("problem").textContent = text; }
 
+const isolated = (name) => `\u2068${name}\u2069`; // a name that turns text, such as \u202e, turns only itself
 const number = (value) => value.toLocaleString("en");
 const count = (files) => `${number(files)} ${files === 1 ? "file" : "files"}`;
 const percent = (fraction) => `${Math.floor(100 * fraction)} %`;

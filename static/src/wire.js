@@ -83,7 +83,7 @@ function read_error(data) {
 /** @param {any} data of an error: the file that the upload was started with @returns {[string, string, string]} */
 function expected_file({ FileName: name, FileLengthBytes: bytes, FileLastModifiedMs: changed_ms }) {
   const changed = changed_ms > 0 ? new Date(changed_ms).toLocaleString() : '';
-  return [without_html(name), readable_size(bytes), changed];
+  return [`\u2068${without_html(name)}\u2069`, readable_size(bytes), changed]; // isolated: a name that turns text turns only itself
 }
 
 /**

@@ -9,6 +9,7 @@ from typing import Any, Final
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.e2e.stage import Stage
+from tests.support.browser import INVISIBLE, IS_TURNED
 from tests.support.engines import Browser
 from tests.support.waiting import DEADLINE_S, wait_until
 
@@ -114,7 +115,13 @@ class ElementPage:
     def text(self, part: str) -> str:
         """Returns the text of the first visible part with this name, or nothing."""
         found: str | None = self.js("return shown(`[part~=${arguments[0]}]`)[0]?.innerText", part)
-        return (found or "").replace("\u00a0", " ")
+        return (found or "").replace("\u00a0", " ").translate(INVISIBLE)
+
+    def is_turned(self, part: str, word: str) -> bool | None:
+        """Whether this word in the part is drawn from right to left; None if it is not there."""
+        element = self.js("return shown(`[part~=${arguments[0]}]`)[0]", part)
+        turned: bool | None = self.driver.execute_script(IS_TURNED, element, word)
+        return turned
 
     def news(self) -> str:
         """Returns what a screen reader has been told last."""

@@ -10,6 +10,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.stage import CRAWL_BYTES_PER_S, SLOW_BYTES_PER_S, Stage, set_up
 from tests.support.browser import (
+    TURNING_NAME,
     Card,
     file_dialog_answered,
     held,
@@ -134,6 +135,21 @@ def test_an_upload_of_an_earlier_visit_is_offered_and_resumes_with_its_old_ticke
     card.wait_for_text(".output_state_msg", "Finished")
     assert dynamic.app.uploaded() == {"holiday.mov": sha256}
     assert dynamic.server.log_text().count("ticket issued") == 1
+
+
+def test_an_offered_upload_whose_name_turns_text_has_a_readable_line(
+    clean_driver: Browser, dynamic: Stage
+) -> None:
+    path, _ = dynamic.file(TURNING_NAME, 8 * MIB)
+    page = Page(clean_driver, dynamic)
+    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
+    (card,) = page.upload(path)
+    card.wait_for_text(".amount", "B/s, ")
+    clean_driver.execute_script("window.onbeforeunload = null")
+
+    page = Page(clean_driver, dynamic)
+    page.wait_for_text("#unfinished", "has not arrived completely: ")
+    assert not page.is_turned("#unfinished", "completely")
 
 
 def test_a_paused_upload_stands_still_and_resumes_where_it_was(clean_driver: Browser, dynamic: Stage) -> None:

@@ -7,7 +7,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.element_page import ElementPage
 from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage
-from tests.support.browser import press
+from tests.support.browser import TURNING_NAME, press
 from tests.support.data import MIB
 from tests.support.engines import Browser, in_make_engines
 from tests.support.waiting import wait_until
@@ -227,6 +227,9 @@ def test_what_is_not_accepted_is_refused_before_a_ticket_is_asked_for(
     page.wait_until(lambda: len(page.value()) == 2, "the others are uploaded")
     page.press("close")
     assert not page.text("refused")
+    page.choose(dropzone.file(f"{TURNING_NAME}.png", 10)[0])
+    page.wait_until(lambda: page.text("refused"), "it is refused")
+    assert page.is_turned("refused", "accepted") is False, "whatever its name is"
     assert dropzone.server.log_text().count("ticket issued") == 2
 
 

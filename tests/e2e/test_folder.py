@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from tests.e2e.stage import SLOW_BYTES_PER_S, Stage
-from tests.support.browser import Card, picture
+from tests.support.browser import TURNING_NAME, Card, picture
 from tests.support.engines import Chromium
 
 
@@ -56,3 +56,19 @@ def test_a_folder_arrives_whole_though_the_server_is_killed_in_the_middle(
     page.find("#again").click()
     page.wait_for_text("ul:not(#changes)", "Holiday")
     assert folder.stored_bytes() == 0
+
+
+@pytest.mark.engines("chromium")  # the drivers of others choose no folder
+def test_names_that_turn_text_turn_no_sentence_around(
+    clean_driver: Chromium, folder: Stage, tmp_path: Path
+) -> None:
+    place = tmp_path / TURNING_NAME
+    place.mkdir()
+    (place / f"a:{TURNING_NAME}").write_bytes(b"renamed")
+    clean_driver.get(folder.app.url)
+    page = Card(clean_driver)
+    page.choose(place)
+    page.wait_for_text("#finished", "another name")
+    page.wait_for_text("#changes", "is now")
+    assert not page.is_turned("#finished", "arrived")
+    assert not page.is_turned("#changes", "now")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from urllib.parse import quote
 
+import pytest
 import requests
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.stage import SLOW_BYTES_PER_S, Stage
 from tests.support.browser import (
+    TURNING_NAME,
     Card,
     file_dialog_answered,
     picture,
@@ -217,3 +220,32 @@ def test_the_page_works_with_the_keyboard_alone(clean_driver: Browser, simple: S
     press(clean_driver, Keys.TAB, Keys.ENTER)
     page.wait_for_text("ul", "holiday.mov")
     assert simple.app.uploaded() == {"holiday.mov": sha256}
+
+
+@pytest.mark.everywhere
+def test_a_name_that_turns_text_turns_no_sentence_around(clean_driver: Browser, simple: Stage) -> None:
+    path, _ = simple.file(TURNING_NAME, 16 * MIB)
+    page = open_page(clean_driver, simple)
+    simple.network.bytes_per_s = SLOW_BYTES_PER_S
+    page.choose(path)
+    simple.hold_at(0.2, page)
+    clean_driver.execute_script("window.onbeforeunload = null")
+    page = open_page(clean_driver, simple)
+    page.wait_for_text("#unfinished", "has not arrived")
+    assert not page.is_turned("#unfinished", "completely")
+
+    simple.go_on()
+    changed_ns = path.stat().st_mtime_ns
+    content = path.read_bytes()
+    path.write_bytes(bytes(8) + content[8:])
+    os.utime(path, ns=(changed_ns, changed_ns))
+    page.choose(path)
+    page.wait_for_text("#problem", "The upload was started with ")
+    assert not page.is_turned("#problem", "changed")
+
+    path.write_bytes(content)
+    os.utime(path, ns=(changed_ns, changed_ns))
+    page = open_page(clean_driver, simple)
+    page.choose(path)
+    page.wait_for_text("#output_finished", "has arrived")
+    assert not page.is_turned("#output_finished", "completely")

@@ -232,7 +232,7 @@ test('another file is refused with a sentence that tells which one is meant', as
     });
     assert.match(
       uploader.error_msg,
-      /^This is another file\. The upload was started with "my \(old\) film\.mp4" \(12\.3 MB, last changed .*2026.*\)\.$/,
+      /^This is another file\. The upload was started with "\u2068my \(old\) film\.mp4\u2069" \(12\.3 MB, last changed .*2026.*\)\.$/,
     );
   }
 });
@@ -242,7 +242,7 @@ test('sizes of files are told as people say them, and what is not known is left 
     const page = new Page();
     const uploader = await page.uploading();
     page.socket.refuses(22, 'length_mismatch', { FileName: 'a.txt', FileLengthBytes: bytes });
-    assert.equal(uploader.error_msg, `No. The upload was started with "a.txt" (${text}).`);
+    assert.equal(uploader.error_msg, `No. The upload was started with "\u2068a.txt\u2069" (${text}).`);
   }
   const page = new Page();
   const uploader = await page.uploading();

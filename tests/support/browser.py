@@ -24,6 +24,25 @@ from tests.support.waiting import DEADLINE_S, wait_until
 
 ARTIFACTS: Final = Path(__file__).resolve().parents[1] / "artifacts"
 PHONE: Final = 390
+INVISIBLE: Final = dict.fromkeys((0x2068, 0x2069))
+TURNING_NAME: Final = "דוח \u202egpj.exe"
+"""The name of a file with a sign that turns all text after it around, up to the end of its paragraph."""
+IS_TURNED: Final = """
+    const [root, word] = arguments;
+    const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const at = texts.currentNode.data.indexOf(word);
+        if (at < 0) continue;
+        const [first, last] = [at, at + word.length - 1].map((start) => {
+            const range = document.createRange();
+            range.setStart(texts.currentNode, start);
+            range.setEnd(texts.currentNode, start + 1);
+            return range.getBoundingClientRect().left;
+        });
+        return first > last;
+    }
+    return null;
+"""
 WATCH_DIALOGS: Final = """
     window.dialogs = 0;
     addEventListener("click", (event) => { window.dialogs += event.target.type === "file"; }, true);
@@ -83,8 +102,14 @@ class Card:
         return self.root.find_element(By.CSS_SELECTOR, selector)
 
     def text(self, selector: str) -> str:
-        """Returns the text of an element as a person sees it."""
-        return self.find(selector).text
+        """Returns the text of an element as a person sees it: without the invisible signs around a name."""
+        return self.find(selector).text.translate(INVISIBLE)
+
+    def is_turned(self, selector: str, word: str) -> bool:
+        """Whether the letters of this word, in the text of the element, are drawn from right to left."""
+        turned = self.find(selector).parent.execute_script(IS_TURNED, self.find(selector), word)
+        assert turned is not None, f"there is no {word} in {self.text(selector)}"
+        return bool(turned)
 
     def wait_for_text(self, selector: str, part: str, deadline_s: float = DEADLINE_S) -> None:
         """Waits until the element's text contains `part`."""

@@ -244,7 +244,7 @@ export class IncomingUpload extends Base {
       },
     });
     if (reading !== this.reading) return; // all was cancelled
-    this.refused = refused.map(({ path, message }) => `${path}: ${message}`);
+    this.refused = refused.map(({ path, message }) => `\u2068${path}\u2069: ${message}`);
     if (refused.length) this.tell('upload-refused', { refused });
     this.draw();
   }
