@@ -11,9 +11,7 @@ from incoming.commands.setting_options import given, setting_options, shown
 from incoming.core.errors import BadSetting
 from incoming.runtime import output
 from incoming.settings import load as tables
-from incoming.settings.load import SETTINGS
-
-HIDDEN = "(set)"
+from incoming.settings.load import HIDDEN, SETTINGS
 
 
 @click.command()
@@ -38,7 +36,7 @@ def config(config_file: str | None, changed: bool, as_json: bool, **options: str
         if source == tables.IN_FILE:
             source = str(config_file)
         if source != "default" or not changed:
-            rows.append((setting, HIDDEN if setting.secret and value else value, source))
+            rows.append((setting, setting.public(value), source))
     if as_json:
         click.echo(json.dumps({s.name: {"value": value, "source": source} for s, value, source in rows}))
     else:

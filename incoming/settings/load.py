@@ -6,6 +6,7 @@ refused with the name of the setting and the reason (`BadSetting`), before the s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final, get_type_hints
@@ -20,6 +21,10 @@ CONFIG_VARIABLE: Final = "INCOMING_CONFIG"
 DEFAULT_CONFIG: Final = "/etc/incoming.toml"
 """The TOML file that is read if nothing names one, where it exists."""
 IN_FILE: Final = "configuration file"
+HIDDEN: Final = "(set)"
+"""What is shown in place of a secret."""
+_LOGIN: Final = re.compile(r"^([a-z+]+://(?!/))?([^:@/?#]*:)?.*@", re.DOTALL)
+_PASSWORD_OPTION: Final = re.compile(r"(?<=password=)[^&]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Setting:
     unit: str
     help: str
     check: Check | None
+    keeps_case: bool = False
 
     @property
     def option(self) -> str:
@@ -42,6 +48,13 @@ class Setting:
     def secret(self) -> bool:
         """Whether its value is never shown."""
         return self.name == "backend_token"
+
+    def public(self, value: Any) -> Any:
+        """Returns a value without what nobody may see: a secret, or the passwords in an address."""
+        if self.secret and value:
+            return HIDDEN
+        is_address = self.name == "registry" and isinstance(value, str)
+        return without_passwords(value) if is_address else value
 
     @property
     def variable(self) -> str:
@@ -54,12 +67,20 @@ class Setting:
         try:
             value = _READERS[self.kind](raw)
         except (KeyError, TypeError, ValueError, OverflowError) as exc:
-            given = "this" if self.secret else repr(raw)
+            given = "this" if self.secret else repr(self.public(raw))
             raise BadSetting(name, f"{given} is not {_KIND_NAMES[self.kind]}") from exc
+        if isinstance(value, tuple) and not self.keeps_case:
+            value = tuple(item.lower() for item in value)
         wrong = self.check(value) if self.check else ""
         if wrong:
-            raise BadSetting(name, f"{wrong}, not {raw!r}")
+            raise BadSetting(name, f"{wrong}, not {self.public(raw)!r}")
         return value
+
+
+def without_passwords(address: str) -> str:
+    """Returns the address of a Redis as people may see it, even if it is malformed."""
+    hidden = _PASSWORD_OPTION.sub(HIDDEN, address)
+    return hidden if hidden.startswith("unix:///") else _LOGIN.sub(rf"\1\2{HIDDEN}@", hidden)
 
 
 def _table() -> tuple[Setting, ...]:
@@ -108,7 +129,7 @@ def _read_list(raw: object) -> tuple[str, ...]:
     items = raw.split(",") if isinstance(raw, str) else raw
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         raise TypeError
-    return tuple(item.strip().lower() for item in items if item.strip())  # hosts and addresses
+    return tuple(item.strip() for item in items if item.strip())
 
 
 _READERS: Final[dict[Any, Callable[[object], Any]]] = {

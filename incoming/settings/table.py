@@ -95,8 +95,13 @@ def _storage(value: str) -> str:
     return f"must be {addresses}; leave it empty to store uploads in storage_dir"
 
 
-def _setting(default: Any, unit: str, text: str, check: Check | None = None) -> Any:
-    return field(default=default, metadata={"unit": unit, "help": text, "check": check})
+def _setting(
+    default: Any, unit: str, text: str, check: Check | None = None, *, keeps_case: bool = False
+) -> Any:
+    """`keeps_case`: the texts of a list differ by case. Those of hosts and addresses do not."""
+    return field(
+        default=default, metadata={"unit": unit, "help": text, "check": check, "keeps_case": keeps_case}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +190,7 @@ class Settings:
         "prefixes",
         "Prefixes, comma-separated, of the keys that an app may name for its object (destinationKey). Empty: "
         "none.",
+        keeps_case=True,
     )
     workers: int = _setting(
         1,

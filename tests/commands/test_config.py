@@ -41,6 +41,14 @@ def test_a_secret_is_never_shown() -> None:
         assert "(set)" in done.stdout
 
 
+def test_a_password_in_an_address_is_never_shown() -> None:
+    address = "rediss://incoming:sesame@redis.example.org/1"
+    for form in ((), ("--json",)):
+        done = run("config", *form, "--registry", address)
+        assert "sesame" not in done.stdout
+        assert "rediss://incoming:(set)@redis.example.org/1" in done.stdout
+
+
 def test_a_bad_setting_is_refused_with_its_name() -> None:
     done = run("config", "--port", "x")
     assert (done.returncode, done.stderr) == (1, "port (--port): 'x' is not a whole number\n")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from incoming.core.errors import BadSetting
-from incoming.settings.load import SETTINGS, Setting, resolve, unknown_variables
+from incoming.settings.load import SETTINGS, Setting, resolve, unknown_variables, without_passwords
 from incoming.settings.table import Settings
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -163,6 +163,9 @@ GOOD: list[tuple[str, object, object]] = [
     ("allowed_backends", ["10.0.0.7/8", "fd00::/8"], ("10.0.0.7/8", "fd00::/8")),
     ("handover_hosts", "app.example.org,localhost", ("app.example.org", "localhost")),
     ("handover_hosts", ["10.0.0.1"], ("10.0.0.1",)),
+    ("handover_hosts", "App.Example.org", ("app.example.org",)),
+    ("s3_destination_prefixes", "Inbox/, videos/Ä/", ("Inbox/", "videos/Ä/")),
+    ("s3_destination_prefixes", ["Inbox/"], ("Inbox/",)),
     ("log_level", "error", "error"),
     ("public_url", "", ""),
     ("public_url", "https://uploads.example.org", "https://uploads.example.org"),
@@ -234,6 +237,31 @@ BAD: list[tuple[str, object, str]] = [
 @pytest.mark.parametrize(("name", "raw", "why"), BAD)
 def test_a_value_that_makes_no_sense_is_refused(name: str, raw: object, why: str) -> None:
     assert why in refusal_of(name, raw)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("redis://:pa/ss@HOST/0", "redis://:(set)@HOST/0"),
+        ("rediss://me:pass@word@HOST", "rediss://me:(set)@HOST"),
+        ("redis://pass@HOST", "redis://(set)@HOST"),
+        ("redis+sentinel://a,b/n?sentinel_password=pass&x=1", "redis+sentinel://a,b/n?sentinel_password=(set)&x=1"),
+        ("redis+sentinel://a,b/n?sentinel_password=pa@ss", "redis+sentinel://a,b/n?sentinel_password=(set)"),
+        ("unix:///run/redis@1.sock?db=2", "unix:///run/redis@1.sock?db=2"),
+        ("unix://:pass@/run/redis.sock", "unix://:(set)@/run/redis.sock"),
+        ("redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_an_address_is_shown_without_its_passwords(address: str, shown: str) -> None:
+    assert without_passwords(address) == shown
+
+
+@pytest.mark.parametrize(
+    "raw", ["http://me:sesame@HOST", "redis//me:sesame@HOST", "htp://sesame@HOST", "me:sesame@HOST"]
+)
+def test_a_refused_address_is_told_without_its_password(raw: str) -> None:
+    assert "sesame" not in refusal_of("registry", raw)
 
 
 def test_a_host_with_half_a_bracket_is_refused_by_name() -> None:
