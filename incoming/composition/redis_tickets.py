@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
@@ -20,6 +21,7 @@ from incoming.registry.redis.registry import RedisRegistry
 from incoming.registry.redis.shares import RedisShares
 from incoming.runtime import logs
 from incoming.runtime.base import Runtime
+from incoming.runtime.redis_address import parse_address
 from incoming.runtime.redis_connection import open_redis
 from incoming.settings.table import Settings
 
@@ -33,7 +35,7 @@ OTHERS: Final = (
     "another server, {name}, has the tickets in this Redis, and keeps their files in {before}. Several "
     "servers need the same S3 storage, and no storage_choice. One that was killed counts for {life_s:.0f} s"
 )
-NO_ANSWER: Final = "the Redis at {redis} does not answer: {why}"
+UNUSABLE: Final = "the Redis at {redis} can't be used: {why}"
 
 
 class RedisTickets:
@@ -41,18 +43,14 @@ class RedisTickets:
 
     def __init__(self, settings: Settings, runtime: Runtime, counters: Counters) -> None:
         """Connects to the Redis. Raises BadSetting, also when it does not answer."""
-        self.connection = open_redis(settings.registry, runtime, insecure=settings.redis_insecure)
+        self._address = parse_address(settings.registry)
         own = this_instance(settings.instance)
-        self.instances = Instances(self.connection, runtime, own)
-        try:
+        with self._usable():
+            self.connection = open_redis(settings.registry, runtime, insecure=settings.redis_insecure)
+            self.instances = Instances(self.connection, runtime, own)
             check_server(self.connection)
             self.clock = RedisClock(self.connection, runtime.now_s)
             self.instances.beat()
-        except BadSetting:
-            raise
-        except IncomingError as exc:
-            why = NO_ANSWER.format(redis=self.connection.address, why=exc.__cause__)
-            raise BadSetting("registry", why) from exc
         self.registry = RedisRegistry(self.connection, runtime, self.clock, counters, settings)
         self.leases = RedisLeases(self.connection, own.id)
         self.news = RedisNews(self.connection, runtime, own.id)
@@ -102,18 +100,27 @@ class RedisTickets:
 
         Raises BadSetting if they are elsewhere, and needed, or if another process has them elsewhere.
         """
+        with self._usable():
+            try:
+                before = (self.connection.read("GET", NOTE_KEY) or b"").decode()
+                self._check_others(before, where)
+                note = storage_note.check_same(before, where, self.registry.tickets)
+                self.connection.read("SET", NOTE_KEY, note)
+            except BadSetting:
+                self.instances.leave()  # it does not start: the next one may
+                raise
+        return note
+
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Turns an error of Redis inside the with-block into BadSetting, with its reason."""
         try:
-            before = (self.connection.read("GET", NOTE_KEY) or b"").decode()
-            self._check_others(before, where)
-            note = storage_note.check_same(before, where, self.registry.tickets)
-            self.connection.read("SET", NOTE_KEY, note)
+            yield
         except BadSetting:
-            self.instances.leave()  # it does not start: the next one may
             raise
         except IncomingError as exc:
-            why = NO_ANSWER.format(redis=self.connection.address, why=exc.__cause__)
+            why = UNUSABLE.format(redis=self._address, why=exc.__cause__ or exc)
             raise BadSetting("registry", why) from exc
-        return note
 
     def _check_others(self, before: str, where: str) -> None:
         """Raises BadSetting if another living process has its files in other storages than this one.

@@ -15,7 +15,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from incoming.core.errors import BadSetting
 
@@ -25,6 +25,10 @@ DEFAULT_SENTINEL_PORT: Final = 26379
 TLS_FILES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 SENTINEL_LOGIN: Final = frozenset({"sentinel_username", "sentinel_password"})
 SCHEMES: Final = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "unix"})
+ODD_HOST: Final = (
+    "it has an impossible host or port. In a name or a password, each special character has to be "
+    "percent-encoded"
+)
 EXPOSED: Final = (
     "Redis at {host} is beyond this machine, so it needs TLS (rediss://) and a password: anyone who reaches "
     "it can read and change every upload. On a network that only your servers reach, set redis_insecure"
@@ -59,12 +63,19 @@ class RedisAddress:
                 raise BadSetting(SETTING, EXPOSED.format(host=name))
 
 
+class _Malformed(ValueError):
+    """What is wrong with an address, in words that have no part of it."""
+
+
 def parse_address(url: str) -> RedisAddress:
     """Returns the address in a URL. Raises BadSetting; its text has no password."""
     try:
         return _parse(url)
-    except ValueError as exc:
-        raise BadSetting(SETTING, f"it is not an address of Redis: {exc}") from None
+    except _Malformed as exc:
+        why = str(exc)
+    except ValueError:  # urllib's words may have a password that is not encoded
+        why = ODD_HOST
+    raise BadSetting(SETTING, f"it is not an address of Redis: {why}")
 
 
 def is_loopback(host: str) -> bool:
@@ -78,31 +89,35 @@ def is_loopback(host: str) -> bool:
 def _parse(url: str) -> RedisAddress:
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
-        raise ValueError(f"it begins with none of {', '.join(f'{name}://' for name in sorted(SCHEMES))}")
+        raise _Malformed(f"it begins with none of {', '.join(f'{name}://' for name in sorted(SCHEMES))}")
     login, _, hosts = parts.netloc.rpartition("@")
     username, _, password = login.partition(":")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    options = {name: unquote(value) for name, _, value in _options(parts.query)}
     is_sentinel = parts.scheme.endswith("+sentinel")
     is_tls = parts.scheme.startswith("rediss")
     is_unix = parts.scheme == "unix"
+    if parts.fragment or "@" in "".join(options) + ("" if is_unix else parts.path):
+        raise _Malformed("a /, ? or # in a name or a password has to be percent-encoded: %2F, %3F or %23")
     known = (TLS_FILES if is_tls else set()) | (SENTINEL_LOGIN if is_sentinel else set())
     known |= {"db"} if is_unix else set()
     if set(options) - known:
-        raise ValueError(f"it has the unknown option {min(set(options) - known)}")
+        raise _Malformed(f"it has the unknown option {min(set(options) - known)}")
     path = [unquote(step) for step in parts.path.strip("/").split("/") if step]
     if is_unix:
+        if hosts or not path:
+            raise _Malformed("it needs the path of a socket, with three slashes: unix:///run/redis.sock")
         db, path = options.pop("db", ""), []
     else:
         db = path.pop() if len(path) > is_sentinel else ""
     if len(path) != is_sentinel:
         name = "the name that the Sentinels have for the primary, then " if is_sentinel else ""
-        raise ValueError(f"its path has to be {name}the number of a database")
+        raise _Malformed(f"its path has to be {name}the number of a database")
     if db and not db.isdecimal():
-        raise ValueError("the database has to be a number")
+        raise _Malformed("the database has to be a number")
     port = DEFAULT_SENTINEL_PORT if is_sentinel else DEFAULT_PORT
     servers = () if is_unix else tuple(_server(text, port) for text in hosts.split(","))
     if len(servers) > 1 and not is_sentinel:
-        raise ValueError("it has several servers, which only redis+sentinel:// may have")
+        raise _Malformed("it has several servers, which only redis+sentinel:// may have")
     return RedisAddress(
         servers,
         int(db or 0),
@@ -115,8 +130,13 @@ def _parse(url: str) -> RedisAddress:
     )
 
 
+def _options(query: str) -> list[tuple[str, str, str]]:
+    """Returns the options of a query, still encoded. A + is a +, unlike in a form."""
+    return [option.partition("=") for option in query.split("&") if option]
+
+
 def _server(text: str, default_port: int) -> tuple[str, int]:
     server = urlsplit(f"//{text}")
     if not server.hostname:
-        raise ValueError("it has no host")
+        raise _Malformed("it has no host")
     return server.hostname, server.port or default_port

@@ -19,7 +19,9 @@ from typing import Any, Final, TypeVar
 from incoming.core.errors import BadSetting, IncomingError, StorageFailed, StorageFull
 from incoming.core.stats import CALL_BUCKETS_S, Lag, StoreFigures
 from incoming.runtime.base import Runtime
+from incoming.runtime.logs import LogRateLimit
 from incoming.runtime.redis_address import SETTING, RedisAddress, parse_address
+from incoming.runtime.redis_tls import check_tls_files
 
 try:
     import redis
@@ -48,6 +50,8 @@ CONNECTIONS: Final = 32
 PING_INTERVAL_S: Final = 5.0
 SILENCE_LIMIT_S: Final = 15.0
 """A subscription that receives nothing for this time, not even the answer to a ping, is broken."""
+REFUSALS_LOGGED_EVERY_S: Final = 300.0
+"""A refusal may come with each call of one kind, while other calls succeed: the log has it only so often."""
 Argument = str | bytes | int | float
 Failures: Final = (redis.RedisError, OSError, MasterNotFoundError)
 
@@ -74,7 +78,10 @@ class RedisConnection:
         self.failures: Counter[str] = Counter()
         """Calls without an answer, by the name of the error."""
         self.is_away = False
-        """Whether the last call had no answer."""
+        """Whether the last call had no answer, or was refused."""
+        self._is_silent = False
+        """Whether the log says that Redis does not answer."""
+        self._refusals = LogRateLimit(REFUSALS_LOGGED_EVERY_S)
         self._runtime = runtime
         self._places = runtime.semaphore(CONNECTIONS)
         self._client = _make_client(address)
@@ -106,7 +113,7 @@ class RedisConnection:
 
     def subscribe(self, channel: str) -> Subscription:
         """Returns once this channel is subscribed. Raises StorageFailed."""
-        with self._as_storage_errors(), self._runtime.time_limit(CALL_LIMIT_S, StorageFailed()):
+        with self._as_storage_errors(), self._runtime.time_limit(CALL_LIMIT_S, _too_late()):
             return Subscription(self._subscriber, channel)
 
     def primary_host(self) -> str:
@@ -144,7 +151,7 @@ class RedisConnection:
     def _call(self, attempt: Callable[[], T], *, repeat: bool) -> T:
         with (
             self._as_storage_errors(),
-            self._runtime.time_limit(CALL_LIMIT_S, StorageFailed()),
+            self._runtime.time_limit(CALL_LIMIT_S, _too_late()),
             self._places,
         ):
             began_s = time.monotonic()
@@ -191,15 +198,21 @@ class RedisConnection:
         if self._is_closed:
             return
         self.failures[type(exc).__name__] += 1
-        if not self.is_away:
-            why = f"no answer within {CALL_LIMIT_S:.0f} s" if isinstance(exc, IncomingError) else exc
-            log.error("Redis (%(redis)s) failed: %(error)s", {"redis": self.address, "error": why})
         self.is_away = True
+        if isinstance(exc, redis.ResponseError):  # it answers, and refuses this call, perhaps no other
+            if self._refusals.allows(str(exc)):
+                log.error(
+                    "Redis (%(redis)s) refuses a call: %(error)s", {"redis": self.address, "error": exc}
+                )
+        elif not self._is_silent:
+            self._is_silent = True
+            why = exc.__cause__ or exc if isinstance(exc, IncomingError) else exc
+            log.error("Redis (%(redis)s) failed: %(error)s", {"redis": self.address, "error": why})
 
     def _answered(self) -> None:
-        if self.is_away:
+        if self._is_silent:
             log.info("Redis (%(redis)s) answers again", {"redis": self.address})
-        self.is_away = False
+        self.is_away = self._is_silent = False
 
 
 class Subscription:
@@ -263,6 +276,13 @@ class _SentinelTlsConnection(_ClosedWhenGivenUp, SentinelManagedSSLConnection):
     pass
 
 
+def _too_late() -> StorageFailed:
+    """Returns the error of a call whose time is up."""
+    error = StorageFailed()
+    error.__cause__ = TimeoutError(f"no answer within {CALL_LIMIT_S:.0f} s")
+    return error
+
+
 def open_redis(url: str, runtime: Runtime, insecure: bool = False) -> RedisConnection:
     """Returns the connections to the Redis at `url`: see `redis_address`.
 
@@ -272,6 +292,8 @@ def open_redis(url: str, runtime: Runtime, insecure: bool = False) -> RedisConne
     address = parse_address(url)
     if not insecure:
         address.check_exposure()
+    if address.is_tls:
+        check_tls_files(address)
     connection = RedisConnection(address, runtime)
     if address.sentinel_name and not insecure:
         address.check_exposure(connection.primary_host())

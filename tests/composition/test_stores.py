@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -172,8 +173,53 @@ def test_an_app_names_the_key_of_its_object(
 
 def test_a_redis_that_does_not_answer_is_named(tmp_path: Path) -> None:
     said = refusal(tmp_path, "--registry", "redis://:s3cret@127.0.0.1:1")
-    assert "registry: the Redis at 127.0.0.1:1 does not answer" in said
+    assert "registry: the Redis at 127.0.0.1:1 can't be used" in said
     assert "s3cret" not in said and "Traceback" not in said
+
+
+def of_sentinel(redis: RedisServer) -> str:
+    """Returns the address of Sentinels of which none answers."""
+    return "redis+sentinel://127.0.0.1:1,localhost:1/uploads"
+
+
+def frozen(redis: RedisServer) -> str:
+    redis.freeze()
+    return redis.url
+
+
+def with_password(redis: RedisServer) -> str:
+    return f"redis://:wr0ng@127.0.0.1:{redis.port}"
+
+
+def with_database(redis: RedisServer) -> str:
+    return f"{redis.url}/99"
+
+
+def over_tls(redis: RedisServer) -> str:
+    return f"rediss://:s3cret@127.0.0.1:{redis.port}"
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        (of_sentinel, "uploads of 127.0.0.1:1,localhost:1 can't be used: No master found for 'uploads'"),
+        (frozen, "can't be used: Timeout"),
+        (with_password, "can't be used: .*password"),
+        (with_database, "can't be used: DB index is out of range"),
+        (over_tls, "can't be used: (Timeout connecting|.*SSL)"),
+    ],
+)
+def test_a_redis_that_cant_be_used_prevents_the_start_with_its_reason(
+    empty_redis: RedisServer, tmp_path: Path, address: Callable[[RedisServer], str], why: str
+) -> None:
+    try:
+        said = refusal(tmp_path, "--registry", address(empty_redis))
+    finally:
+        empty_redis.thaw()
+    last = said.splitlines()[-1]
+    assert last.startswith("Incoming!! does not start. registry: the Redis at ")
+    assert re.search(why, last), last
+    assert "s3cret" not in said and "wr0ng" not in said and "Traceback" not in said
 
 
 def test_a_redis_beyond_this_machine_needs_tls_and_a_password(tmp_path: Path) -> None:

@@ -86,6 +86,14 @@ def test_a_user_with_the_documented_rights_can_do_all_that_a_server_does(
         assert set(denied) <= {"client|setinfo"}, "redis-py tells its name to a Redis that lets it"
 
 
+def test_the_documented_rights_include_each_command_of_each_script() -> None:
+    sources = "".join(file.read_text("utf-8") for file in (ROOT / "incoming").rglob("*.py"))
+    called = {name.lower() for name in re.findall(r"redis\.p?call\('(\w+)'", sources)}
+    [user] = [line for line in documented_lines() if line.startswith("user incoming ")]
+    assert len(called) > 15
+    assert called <= {word[1:] for word in user.split() if word.startswith("+")}
+
+
 def test_a_user_with_the_documented_rights_can_do_nothing_else(tmp_path: Path) -> None:
     with RedisServer(tmp_path / "redis", *documented_lines()) as redis_server:
         url = f"redis://incoming:CHANGE-ME@127.0.0.1:{redis_server.port}"

@@ -21,7 +21,7 @@ from tests.support.s3_server import S3Server
 from tests.support.server import RunningServer
 from tests.support.waiting import wait_until
 
-REFUSAL: Final = "registry: the Redis at 127.0.0.1:1 does not answer"
+REFUSAL: Final = "registry: the Redis at 127.0.0.1:1 can't be used"
 
 
 @pytest.fixture

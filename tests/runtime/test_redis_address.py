@@ -30,8 +30,17 @@ from incoming.runtime.redis_address import RedisAddress, parse_address
         ),
         ("rediss+sentinel://a/uploads", RedisAddress((("a", 26379),), 0, True, sentinel_name="uploads")),
         (
+            "redis+sentinel://a/n?sentinel_password=a+b%20c@d",
+            RedisAddress((("a", 26379),), sentinel_name="n", options=(("sentinel_password", "a+b c@d"),)),
+        ),
+        (
             "unix://:secret@/run/redis.sock?db=2",
             RedisAddress((), 2, password="secret", unix_socket="/run/redis.sock"),
+        ),
+        ("unix:///run/redis@1.sock", RedisAddress((), unix_socket="/run/redis@1.sock")),
+        (
+            "redis://in%3Acoming:%2F%3F%23%40%25+%C3%A4@localhost/",
+            RedisAddress((("localhost", 6379),), username="in:coming", password="/?#@%+ä"),
         ),
     ],
 )  # fmt: skip
@@ -45,7 +54,9 @@ def test_an_address_says_which_redis_is_meant(url: str, address: RedisAddress) -
         ("http://localhost", "begins with none of"),
         ("localhost:6379", "begins with none of"),
         ("redis://", "no host"),
-        ("redis://a:b:c", "[Pp]ort"),
+        ("redis://a:b:c", "host or port"),
+        ("redis://a:66000", "host or port"),
+        ("redis://[::1", "host or port"),
         ("redis://a,b", "several servers"),
         ("redis://a/x", "number"),
         ("redis://a/1/2", "number"),
@@ -54,6 +65,14 @@ def test_an_address_says_which_redis_is_meant(url: str, address: RedisAddress) -
         ("redis://a?ssl_ca_certs=/x", "unknown option"),
         ("rediss://a?ssl_cert_reqs=none", "unknown option ssl_cert_reqs"),
         ("unix:///run/redis.sock?db=x", "number"),
+        ("unix://", "three slashes"),
+        ("unix://?db=1", "three slashes"),
+        ("unix://run/redis.sock", "three slashes"),
+        ("redis://:pass/word@a", "percent-encoded"),
+        ("redis://:pass#word@a", "percent-encoded"),
+        ("redis://:pass?word@a", "percent-encoded"),
+        ("unix://:pass?word@/run/redis.sock", "percent-encoded"),
+        ("redis://a/1#2", "percent-encoded"),
     ],
 )
 def test_a_malformed_address_is_refused_with_a_sentence(url: str, why: str) -> None:
@@ -62,8 +81,13 @@ def test_a_malformed_address_is_refused_with_a_sentence(url: str, why: str) -> N
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://u:hunter2@a/x", "redis://u:hunter2@a:port", "redis+sentinel://u:hunter2@a,b/n/0"]
-)
+    "url",
+    [
+        "redis://u:hunter2@a/x", "redis://u:hunter2@a:port", "redis+sentinel://u:hunter2@a,b/n/0",
+        "redis://u:x/hunter2@a", "redis://u:x?hunter2@a", "redis://u:x#hunter2@a", "unix://u:x?hunter2@/run/a",
+        "redis://u:hunter2/x@a", "redis://u:hunter2?x@a", "redis://:hunter2", "redis://:x[hunter2]@a",
+    ],
+)  # fmt: skip
 def test_the_password_is_shown_nowhere(url: str) -> None:
     try:
         address = parse_address(url)

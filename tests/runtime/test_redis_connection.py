@@ -14,7 +14,7 @@ import gevent
 import pytest
 import redis
 
-from incoming.core.errors import BadSetting, StorageFailed
+from incoming.core.errors import BadSetting, StorageFailed, StorageFull
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.runtime.redis_connection import RedisConnection, Script, open_redis
 from tests.support.certificates import make_certificate
@@ -71,6 +71,24 @@ def test_an_error_in_a_script_is_an_error_of_the_storage_with_its_cause(
     assert isinstance(failed.value.__cause__, redis.ResponseError)
     assert connection.failures == {"ResponseError": 1}
     assert sum(connection.latency.counts) == 0
+
+
+def test_a_refusal_that_repeats_while_other_calls_succeed_is_logged_once(
+    tmp_path: Path, opened: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    rights = "user limited on >secret ~* &news -@all +ping +get +set +client|setname"
+    with RedisServer(tmp_path / "redis", rights) as server:
+        connection = opened(f"redis://limited:secret@127.0.0.1:{server.port}")
+        server.client().config_set("maxmemory", "1")
+        for _ in range(3):
+            connection.read("GET", "a")
+            for refused in (("HGET", "a", "b"), ("SET", "a", "b")):
+                with pytest.raises((StorageFailed, StorageFull)):
+                    connection.read(*refused)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2, said
+    assert all("refuses a call" in one for one in said)
+    assert "hget" in said[0] and "maxmemory" in said[1]
 
 
 def test_calls_are_measured(server: RedisServer, opened: Any) -> None:
