@@ -72,3 +72,21 @@ def test_names_that_turn_text_turn_no_sentence_around(
     page.wait_for_text("#changes", "is now")
     assert not page.is_turned("#finished", "arrived")
     assert not page.is_turned("#changes", "now")
+
+
+@pytest.mark.engines("chromium")  # the drivers of others choose no folder
+def test_the_page_says_that_a_folder_has_arrived_though_the_app_can_not_be_asked_about_it(
+    clean_driver: Chromium, folder: Stage, tmp_path: Path
+) -> None:
+    make_folder(tmp_path / "Holiday", 3, 100)
+    clean_driver.get(folder.app.url)
+    page = Card(clean_driver)
+    clean_driver.execute_cdp_cmd("Network.enable", {})
+    clean_driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/api/frontend/result*"]})
+    try:
+        page.choose(tmp_path / "Holiday")
+        page.wait_for_text("#finished", "Finished: Holiday has arrived.")
+        page.wait_for_text("#again", "Upload another folder")
+    finally:
+        clean_driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+        clean_driver.execute_cdp_cmd("Network.disable", {})
