@@ -11,6 +11,7 @@ import base64
 import contextlib
 import hashlib
 import importlib
+import logging
 import re
 import ssl
 from collections import Counter
@@ -23,9 +24,12 @@ from urllib.parse import urlsplit
 from incoming.core.errors import BadSetting, StorageFailed
 from incoming.core.stats import CALL_BUCKETS_S, Lag
 from incoming.runtime.base import Runtime
+from incoming.runtime.logs import LogRateLimit
 from incoming.storage.s3.metadata.manifest import StoredPart
 from incoming.storage.s3.part_buffer import PartBody
 from incoming.storage.s3.store.bodies import send_in_threads
+
+log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 30.0
@@ -45,6 +49,9 @@ _RETRYABLE_CODES: Final = frozenset((
 """Codes in answers with a status below 500 after which the same call may succeed."""
 _NOT_IMPLEMENTED: Final = 501
 _AMAZON: Final = (".amazonaws.com", ".amazonaws.com.cn")
+_FORBIDDEN: Final = frozenset((401, 403))
+REFUSALS_LOGGED_EVERY_S: Final = 300.0
+"""Each call of one kind may be refused: the log has it only so often."""
 UNTRUSTED: Final = "UntrustedCertificate"
 _WHO_COUNTS: Final = "AWS_CA_BUNDLE has to name a PEM file with the authority of the store's certificate"
 _MISSING: Final = "the Python package botocore is missing, which calls S3: pip install 'incoming-server[s3]'"
@@ -159,6 +166,7 @@ class S3Client:
     def __init__(self, bucket: BucketConfig, runtime: Runtime) -> None:
         """Raises BadSetting if botocore is not installed, or the configuration is not complete."""
         self.stats = CallStats()
+        self._refusals = LogRateLimit(REFUSALS_LOGGED_EVERY_S)
         self._runtime = runtime
         self._client, self._errors = _connect(bucket, runtime)
         self._bucket = bucket.name
@@ -316,11 +324,22 @@ class S3Client:
             if exc.is_retryable:
                 self.stats.failures[exc.code] += 1
             else:
+                self._log_refusal(exc)
                 self.stats.latency.add(self._runtime.now_s() - began_s)
             raise
         self.stats.is_away = False
         self.stats.latency.add(self._runtime.now_s() - began_s)
         return answer
+
+    def _log_refusal(self, error: S3Error) -> None:
+        """Logs what only the operator can mend: a missing right, other credentials, a wrong clock.
+
+        Whoever checks the bucket says that anyway.
+        """
+        if error.operation == "head_bucket" or error.status not in _FORBIDDEN:
+            return
+        if self._refusals.allows(f"{error.operation} {error.code}"):
+            log.error("S3 refuses a call: %(error)s", {"error": error})
 
     def _send(self, operation: str, body: PartBody, crc32c: int, parameters: Mapping[str, Any]) -> Any:
         """Stores a body, and returns the answer. The store refuses what is damaged on the way."""

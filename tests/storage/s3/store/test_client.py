@@ -218,3 +218,16 @@ def test_with_an_unknown_botocore_parts_are_sent_as_well_as_without_threads(
 ) -> None:
     send_in_threads(object(), GeventRuntime(), 1.0)
     assert "parts are sent more slowly: this version of botocore is not known" in caplog.text
+
+
+def test_a_call_that_the_store_forbids_is_logged_once_with_its_reason(
+    s3_server: S3Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = replace(s3_server.place(BUCKET), secret_key="another")
+    client = S3Client(place, GeventRuntime())
+    for _ in range(3):
+        with pytest.raises(S3Error):
+            client.uploads("a key")
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said.startswith("S3 refuses a call: list_multipart_uploads: SignatureDoesNotMatch")
+    assert "another" not in said
