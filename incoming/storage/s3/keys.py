@@ -13,6 +13,8 @@ from incoming.core.errors import BadParameter, BadSetting
 
 MAX_KEY_BYTES: Final = 1024
 """S3's limit for the UTF-8 of a key."""
+MAX_PREFIX_BYTES: Final = MAX_KEY_BYTES - 124
+"""The server's own keys have up to this many more bytes: the longest is that of a remainder."""
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _NOT_IN_KEYS: Final = {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}
 """Categories of characters that XML can't hold, or that nobody sees."""
@@ -47,6 +49,8 @@ def parse_address(text: str, setting: str = "storage") -> BucketAddress:
     prefix = parts.path.strip("/")
     if prefix and (problem := problem_of(prefix)):
         raise BadSetting(setting, f"has a prefix that can't be one: it {problem}")
+    if len(prefix.encode("utf-8", "replace")) > MAX_PREFIX_BYTES:
+        raise BadSetting(setting, f"has a prefix that is too long: {MAX_PREFIX_BYTES} bytes are possible")
     return BucketAddress(parts.netloc, f"{prefix}/" if prefix else "")
 
 

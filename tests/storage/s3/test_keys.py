@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from incoming.core.errors import BadParameter, BadSetting
-from incoming.storage.s3.keys import BucketAddress, check_key, parse_address
+from incoming.storage.s3.keys import BucketAddress, check_key, parse_address, problem_of
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,11 @@ def test_a_key_that_is_not_allowed_is_refused_in_words(key: str, why: str) -> No
 def test_without_allowed_prefixes_no_key_is_allowed() -> None:
     with pytest.raises(BadParameter):
         check_key("a", [])
+
+
+def test_a_prefix_leaves_room_for_the_longest_key_of_the_server() -> None:
+    address = parse_address(f"s3://uploads/{'ä' * 450}")
+    remainder = f"{address.remainders('0' * 36)}{'0' * 16}-{10**18}"
+    assert problem_of(remainder) is None
+    with pytest.raises(BadSetting, match="900 bytes are possible"):
+        parse_address(f"s3://uploads/{'ä' * 450}b")
