@@ -166,6 +166,7 @@ def test_the_version_is_told() -> None:
         (["--storage-dir", "/dev/null/x"], {}, "", ["does not start", "/dev/null"]),
         (["--host", "203.0.113.1"], {}, "", ["port", "the server can't listen on 203.0.113.1:0"]),
         (["--examples", "--examples-ports", "1"], {}, "", ["examples_ports", "5 ports"]),
+        (["--examples", "--workers", "2"], {}, "", ["workers: must be 1 with --examples"]),
     ],
     ids=[
         "option",
@@ -177,6 +178,7 @@ def test_the_version_is_told() -> None:
         "storage",
         "address",
         "examples",
+        "examples in several processes",
     ],
 )
 def test_a_wrong_setting_is_refused_with_its_name_and_why(

@@ -30,6 +30,7 @@ EXAMPLE_PORT = (
     "{example.title!r} can't listen on port {example.port}: {why}. "
     "Choose other ports: --examples-ports 5001,5002,5003,5005,5006, or 0 for any that is free"
 )
+EXAMPLES_NEED_ONE = "must be 1 with --examples: the example apps run in the process of the server"
 CTRL_C = "  Ctrl-C stops it. Uploads resume at the next start."
 INTERRUPTED = 130
 """The exit code that shells know for Ctrl-C."""
@@ -82,6 +83,8 @@ def _run(settings: Settings, found: load.Given, examples_ports: str) -> None:
     """Serves until a signal comes. Raises StorageInUse, BadSetting, OSError."""
     allow_all_descriptors()
     if settings.workers > 1:
+        if examples_ports:
+            raise BadSetting("workers", EXAMPLES_NEED_ONE)
         _run_workers(settings)
     if settings.instance and (number := os.environ.get(workers.WORKER_VARIABLE)):
         settings = replace(settings, instance=f"{settings.instance}-{number}")
