@@ -131,7 +131,7 @@ def test_an_empty_file_arrives(stage: Stage) -> None:
 
 @pytest.mark.parametrize(
     ("heading", "name"),
-    [(SEND, "holiday.mov"), (FORM, "holiday.mov"), (POST, "notes.txt"), (RESUME, "upload")],
+    [(SEND, "holiday.mov"), (FORM, "holiday.mov"), (POST, "notes.txt"), (RESUME, "holiday.mov")],
 )
 def test_the_app_gets_the_name_of_the_file(stage: Stage, heading: str, name: str) -> None:
     upload = stage.issue()
