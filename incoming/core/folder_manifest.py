@@ -108,6 +108,17 @@ def check_begins(header: bytes | memoryview, length_bytes: int | None = None) ->
         raise BadFolder(BadFolder.NOT_A_FOLDER, "What was sent is not a folder")
 
 
+def check_length(length_bytes: int | None, of_list_bytes: int, at_least: bool = False) -> None:
+    """Raises BadFolder where a stream has another length than its list says.
+
+    `length_bytes`: None while it is not known. `at_least`: only this much of what the list says is known.
+    """
+    if length_bytes is None or length_bytes == of_list_bytes or (at_least and length_bytes > of_list_bytes):
+        return
+    why = f"With its list it has {of_list_bytes} bytes, and not {length_bytes} bytes"
+    raise BadFolder("wrong_length", "It ends within the list of its files" if at_least else why)
+
+
 def _read_header(header: bytes | memoryview, bounds: Bounds) -> tuple[int, int, int]:
     """Returns the length of the manifest, the number of its entries and its CRC-32C."""
     packed = bytes(header[:HEADER_BYTES])

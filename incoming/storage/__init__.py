@@ -160,6 +160,12 @@ class FolderWriter(Writer, Protocol):
     def want_sha256(self) -> None:
         """The app wants the SHA-256 of each file. To be called before the first byte is written."""
 
+    def set_length(self, length_bytes: int) -> None:
+        """The stream has this length, which was not known when it was opened.
+
+        Raises BadFolder if the list of its files says another one, or ends later. Nothing changes then.
+        """
+
     def leave_out(self, index: int) -> None:
         """Discards what is stored of the entry `index`. From now on its whole range counts as zeros.
 

@@ -10,7 +10,7 @@ import contextlib
 import logging
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Final
+from typing import Final, cast
 
 from incoming.core.checkpoints import Checkpoint, last
 from incoming.core.checksum import checksum, combine
@@ -18,7 +18,7 @@ from incoming.core.errors import BytesLost, IncomingError, StorageFailed, WrongF
 from incoming.core.lifecycle import Proved, Record, SetLength
 from incoming.core.resume_check import Ranges, split_range
 from incoming.core.ticket import Ticket
-from incoming.storage import Writer
+from incoming.storage import FolderWriter, Writer
 from incoming.uploads.admission import Admission
 from incoming.uploads.cancellations import Cancellations
 from incoming.uploads.claims import ClaimedUpload, Claims
@@ -164,8 +164,8 @@ class FileProof:
     def set_length(self, claim: ClaimedUpload, length_bytes: int) -> None:
         """Sets the length of an upload that was claimed without one. It may be repeated.
 
-        Raises why the claim was lost, LengthMismatch, UploadTooLarge; retryable: TooMany, StorageFull,
-        StorageFailed.
+        Raises why the claim was lost, LengthMismatch, UploadTooLarge, BadFolder if the list of a folder says
+        another length; retryable: TooMany, StorageFull, StorageFailed.
         """
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
@@ -182,6 +182,8 @@ class FileProof:
         if length_bytes is not None:
             self.admission.check(claim.ticket, length_bytes)
             self.admission.ensure_space_for_length(claim.ticket, length_bytes, writer, writer.taken_bytes)
+            if claim.ticket.is_folder:
+                cast(FolderWriter, writer).set_length(length_bytes)
         claim.ticket = self.context.registry.change(claim.ticket.id, event, claim.token)
         if length_bytes is not None:
             claim.end_bytes = length_bytes

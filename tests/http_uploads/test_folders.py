@@ -202,3 +202,39 @@ def test_a_file_that_is_sent_to_the_ticket_of_a_folder_leaves_it_for_the_folder(
     sending.start()
     arrived(upload)
     sending.join(30)
+
+
+def by_chunked_put(upload: IssuedTusUpload, data: bytes) -> HttpAnswer:
+    """Sends this in a request that ends as it should."""
+    with upload.open("PUT", {"Transfer-Encoding": "chunked"}) as request:
+        request.send_chunk(data)
+        request.send_chunk(b"")
+        return request.answer()
+
+
+def by_deferred_length(upload: IssuedTusUpload, data: bytes) -> HttpAnswer:
+    """Sends this, and says afterwards that it is all."""
+    assert upload.ask("POST", {**VERSION, "Upload-Defer-Length": "1"}).status == 201
+    assert upload.append(0, data).status == 204
+    return upload.append(len(data), b"", Upload_Length=str(len(data)))
+
+
+HEAD_BYTES: Final = len(STREAM) - sum(len(data) for data in FILES.values())
+
+
+@pytest.mark.parametrize("send", [by_chunked_put, by_deferred_length])
+@pytest.mark.parametrize("sent_bytes", [32, 33, HEAD_BYTES - 1, HEAD_BYTES, 30_000, len(STREAM) - 1])
+def test_a_folder_that_ends_too_early_is_refused_and_can_be_sent_again(
+    upload: IssuedTusUpload, send: Callable[[IssuedTusUpload, bytes], HttpAnswer], sent_bytes: int
+) -> None:
+    refused = send(upload, STREAM[:sent_bytes])
+    assert (refused.status, refused.code) == (422, "bad_folder")
+    why = (
+        "ends within the list"
+        if sent_bytes < HEAD_BYTES
+        else f"has {len(STREAM)} bytes, and not {sent_bytes}"
+    )
+    assert why in refused.body.decode()
+    assert upload.ask("HEAD").offset_bytes == sent_bytes
+    by_put(upload)
+    arrived(upload)

@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from incoming.core.errors import BadFolder, BadParameter
-from incoming.core.folder_manifest import HEADER_BYTES, Entry, check_begins, head_bytes, parse_head
+from incoming.core.folder_manifest import (
+    HEADER_BYTES,
+    Entry,
+    check_begins,
+    check_length,
+    head_bytes,
+    parse_head,
+)
 from incoming.core.hashes import new_hash
 from incoming.runtime.filesystem import set_mode, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor
@@ -174,6 +181,14 @@ class FolderFiles:
             self.log.wants_sha256 = True
             self._append(sums_log.begun(self.layout.rules, wants_sha256=True))
 
+    def set_length(self, length_bytes: int) -> None:
+        """See storage.FolderWriter."""
+        if self.layout:
+            check_length(length_bytes, self.layout.length_bytes)
+        elif length_bytes >= HEADER_BYTES:  # else it is not a folder at all
+            check_length(length_bytes, self.offset + 1, at_least=True)
+        self.length_bytes = length_bytes
+
     # --- the head ------------------------------------------------------------------------------------------
 
     def put_head(self, chunk: memoryview) -> int:
@@ -182,8 +197,7 @@ class FolderFiles:
         header = begun + bytes(chunk[: HEADER_BYTES - len(begun)])
         check_begins(header, self.length_bytes)
         whole_bytes = head_bytes(header, self.disk.bounds) if len(header) == HEADER_BYTES else HEADER_BYTES
-        if self.length_bytes is not None and whole_bytes > self.length_bytes:
-            raise BadFolder("wrong_length", "It has fewer bytes than the list of its files")
+        check_length(self.length_bytes, whole_bytes, at_least=True)
         piece = chunk[: whole_bytes - self.offset]
         write_all(self.head_fd, piece, self.offset)
         self.offset += len(piece)
@@ -193,11 +207,7 @@ class FolderFiles:
 
     def _begin(self, layout: FolderLayout) -> None:
         """Begins the files, once the head is complete."""
-        if self.length_bytes is not None and layout.length_bytes != self.length_bytes:
-            raise BadFolder(
-                "wrong_length",
-                f"With its list it has {layout.length_bytes} bytes, and not {self.length_bytes} bytes",
-            )
+        check_length(self.length_bytes, layout.length_bytes)
         status = os.fstatvfs(self.folder_fd)
         if status.f_files and status.f_favail < len(layout.paths):
             raise OSError(errno.ENOSPC, "There are too few inodes for its files")

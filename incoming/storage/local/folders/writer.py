@@ -77,6 +77,11 @@ class LocalFolderWriter:
         with disk_errors, self._lock:
             self._runtime.in_pool(self._files.want_sha256)
 
+    def set_length(self, length_bytes: int) -> None:
+        """See storage.FolderWriter."""
+        with self._lock:
+            self._files.set_length(length_bytes)
+
     # --- writing ----------------------------------------------------------------------------------------
 
     def write(self, chunk: memoryview, crc32c: int | None = None) -> None:

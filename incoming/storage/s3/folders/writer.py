@@ -27,7 +27,7 @@ from incoming.core.errors import (
     StorageFailed,
     TakenOver,
 )
-from incoming.core.folder_manifest import HEADER_BYTES, check_begins, head_bytes
+from incoming.core.folder_manifest import HEADER_BYTES, check_begins, check_length, head_bytes
 from incoming.core.hashes import HASHED_IN_POOL_BYTES
 from incoming.core.ticket import short_id
 from incoming.storage import OnDurable
@@ -131,6 +131,14 @@ class S3FolderWriter(StreamWriter):
     def want_sha256(self) -> None:
         """See storage.FolderWriter. It is noted with the first bytes."""
         self._wants_sha256 = True
+
+    def set_length(self, length_bytes: int) -> None:
+        """See storage.FolderWriter."""
+        if self._plan:
+            check_length(length_bytes, self._plan.manifest.length_bytes)
+        elif length_bytes >= HEADER_BYTES:  # else it is not a folder at all
+            check_length(length_bytes, max(self._head_bytes, self.taken_bytes + 1), at_least=True)
+        self._length_bytes = length_bytes
 
     def _capacity_bytes(self, number: int) -> int:
         if number == HEAD_NUMBER:
@@ -277,7 +285,7 @@ class S3FolderWriter(StreamWriter):
         if not self._head_bytes:
             header = begun + bytes(chunk[:missing])
             length_bytes = head_bytes(header, self._shared.bounds)
-            self._check_length(length_bytes, at_most=True)
+            check_length(self._length_bytes, length_bytes, at_least=True)
             if length_bytes == HEADER_BYTES:
                 self._read_head(header)
             self._head_bytes = length_bytes
@@ -291,17 +299,8 @@ class S3FolderWriter(StreamWriter):
     def _read_head(self, head: bytes) -> None:
         state = self._state
         plan = self._runtime.in_pool(read_plan, head, state.key, state.part_bytes, self._shared.bounds)
-        self._check_length(plan.manifest.length_bytes)
+        check_length(self._length_bytes, plan.manifest.length_bytes)
         self._plan = plan
-
-    def _check_length(self, length_bytes: int, at_most: bool = False) -> None:
-        known_bytes = self._length_bytes
-        if (
-            known_bytes is not None
-            and known_bytes != length_bytes
-            and not (at_most and known_bytes > length_bytes)
-        ):
-            raise BadFolder("wrong_length", _OTHER_LENGTH)
 
     def _send_due(self) -> None:
         """Sends the open piece if it is complete, and the empty files after it."""

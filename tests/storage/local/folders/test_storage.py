@@ -205,6 +205,22 @@ def test_a_folder_of_another_length_than_its_upload_is_refused(
     assert not list(Path(folders.location(TICKET_ID)).iterdir())
 
 
+@pytest.mark.parametrize("taken_bytes", [32, 40, 700, len(stream_of(TREE))])
+def test_a_length_that_is_told_late_has_to_be_that_of_the_list(
+    folders: LocalFolderStorage, taken_bytes: int
+) -> None:
+    stream = stream_of(TREE)
+    writer = folders.open(TICKET_ID, None)
+    writer.write(memoryview(stream[:taken_bytes]))
+    with pytest.raises(BadFolder) as refused:
+        writer.set_length(taken_bytes if taken_bytes < len(stream) else taken_bytes + 1)
+    assert refused.value.reason == "wrong_length"
+    writer.set_length(len(stream))
+    writer.write(memoryview(stream[taken_bytes:]))
+    writer.finish()
+    assert folders.size(TICKET_ID) == len(stream)
+
+
 def test_more_bytes_than_the_manifest_says_are_refused_where_the_length_is_unknown(
     folders: LocalFolderStorage,
 ) -> None:

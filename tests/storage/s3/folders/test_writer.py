@@ -203,6 +203,21 @@ def test_a_bad_head_is_refused_before_a_file_is_stored(fake: FakeS3, place: Buck
     assert refused(fake, place, FOLDER.head, 40) == "wrong_length"
 
 
+@pytest.mark.parametrize("taken_bytes", [32, 40, len(FOLDER.head) - 1, len(FOLDER.head), len(FOLDER.stream)])
+def test_a_length_that_is_told_late_has_to_be_that_of_the_list(
+    fake: FakeS3, place: BucketPlace, taken_bytes: int
+) -> None:
+    writer = place.storage().folders.open(TICKET, None)
+    write(writer, FOLDER.stream, taken_bytes)
+    with pytest.raises(BadFolder) as refused:
+        writer.set_length(taken_bytes if taken_bytes < len(FOLDER.stream) else taken_bytes + 1)
+    assert refused.value.reason == "wrong_length"
+    writer.set_length(len(FOLDER.stream))
+    write(writer, FOLDER.stream)
+    writer.finish()
+    assert [line["path"] for line in listed(fake, place)]
+
+
 @pytest.mark.parametrize("is_durable", [False, True])
 @pytest.mark.parametrize("damaged_at", [20, 40])
 def test_the_right_head_is_stored_after_a_damaged_one_was_discarded(
