@@ -8,7 +8,7 @@ import requests
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.e2e.stage import CRAWL_BYTES_PER_S, SLOW_BYTES_PER_S, Stage, set_up
+from tests.e2e.stage import CRAWL_BYTES_PER_S, SLOW_BYTES_PER_S, Stage, change_unnoticed, set_up
 from tests.support.browser import (
     TURNING_NAME,
     Card,
@@ -150,6 +150,33 @@ def test_an_offered_upload_whose_name_turns_text_has_a_readable_line(
     page = Page(clean_driver, dynamic)
     page.wait_for_text("#unfinished", "has not arrived completely: ")
     assert not page.is_turned("#unfinished", "completely")
+
+
+def test_offered_uploads_that_no_file_can_resume_any_more_are_forgotten(
+    clean_driver: Browser, dynamic: Stage
+) -> None:
+    paths = [dynamic.file(name, 8 * MIB, seed)[0] for seed, name in enumerate(("a.mov", "b.mov"))]
+    page = Page(clean_driver, dynamic)
+    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
+    for card in page.upload(*paths):
+        card.wait_for_text(".amount", "B/s, ")
+    clean_driver.execute_script("window.onbeforeunload = null")
+
+    dynamic.let_go()
+    digests = {path.name: change_unnoticed(path) for path in paths}
+    page = Page(clean_driver, dynamic)
+    for card in page.upload(*paths):
+        card.wait_for_text(".output_state_msg", "The upload was started with ")
+    page = Page(clean_driver, dynamic)
+    picture(clean_driver, "dynamic-forget")
+    for left in (1, 0):
+        page.find("#unfinished button").click()
+        assert len(clean_driver.find_elements(By.CSS_SELECTOR, "#unfinished li")) == left
+        focused = "#unfinished button" if left else "#input_file_select"
+        assert clean_driver.switch_to.active_element == page.find(focused)
+    for card in page.upload(*paths):
+        card.wait_for_text(".output_state_msg", "Finished")
+    assert dynamic.app.uploaded() == digests
 
 
 def test_a_paused_upload_stands_still_and_resumes_where_it_was(clean_driver: Browser, dynamic: Stage) -> None:

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from tests.e2e.stage import SLOW_BYTES_PER_S, Stage
+from tests.e2e.stage import SLOW_BYTES_PER_S, Stage, change_unnoticed
 from tests.support.browser import TURNING_NAME, Card, picture
 from tests.support.engines import Chromium
 
@@ -90,3 +90,32 @@ def test_the_page_says_that_a_folder_has_arrived_though_the_app_can_not_be_asked
     finally:
         clean_driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
         clean_driver.execute_cdp_cmd("Network.disable", {})
+
+
+@pytest.mark.engines("chromium")  # the drivers of others choose no folder
+def test_an_upload_that_no_folder_can_resume_any_more_is_forgotten_and_begun_anew(
+    clean_driver: Chromium, folder: Stage, tmp_path: Path
+) -> None:
+    place = tmp_path / "Holiday"
+    files = make_folder(place, 120, 100_000)
+    clean_driver.get(folder.app.url)
+    page = Card(clean_driver)
+    folder.network.bytes_per_s = SLOW_BYTES_PER_S
+    page.choose(place)
+    folder.hold_at(0.3, page, length_bytes=12_000_000)
+    clean_driver.execute_script("window.onbeforeunload = null")
+    folder.go_on()
+    for path in files:
+        change_unnoticed(place / path)
+    clean_driver.get(folder.app.url)
+    page.choose(place)
+    page.wait_for_text("#problem", " ")
+    page.find("#again").click()
+    page.wait_for_text("#forget", "Forget this upload")
+    page.find("#forget").click()
+    assert page.text("#unfinished") == ""
+    assert not page.find("#forget").is_displayed()
+    assert clean_driver.switch_to.active_element == page.find("#folder")
+    page.choose(place)
+    page.wait_for_text("#finished", "Finished: Holiday has arrived.")
+    assert kept(folder, "Holiday") == {path: (place / path).read_bytes() for path in files}

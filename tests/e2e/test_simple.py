@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from urllib.parse import quote
 
@@ -11,7 +10,7 @@ import requests
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.e2e.stage import SLOW_BYTES_PER_S, Stage
+from tests.e2e.stage import SLOW_BYTES_PER_S, Stage, change_unnoticed
 from tests.support.browser import (
     TURNING_NAME,
     Card,
@@ -235,17 +234,41 @@ def test_a_name_that_turns_text_turns_no_sentence_around(clean_driver: Browser, 
     assert not page.is_turned("#unfinished", "completely")
 
     simple.go_on()
-    changed_ns = path.stat().st_mtime_ns
-    content = path.read_bytes()
-    path.write_bytes(bytes(8) + content[8:])
-    os.utime(path, ns=(changed_ns, changed_ns))
+    change_unnoticed(path)
     page.choose(path)
     page.wait_for_text("#problem", "The upload was started with ")
     assert not page.is_turned("#problem", "changed")
 
-    path.write_bytes(content)
-    os.utime(path, ns=(changed_ns, changed_ns))
+    change_unnoticed(path)  # it is as it was
     page = open_page(clean_driver, simple)
     page.choose(path)
     page.wait_for_text("#output_finished", "has arrived")
     assert not page.is_turned("#output_finished", "completely")
+
+
+@pytest.mark.everywhere
+def test_an_upload_that_no_file_can_resume_any_more_is_forgotten_and_begun_anew(
+    clean_driver: Browser, simple: Stage
+) -> None:
+    path, _ = simple.file("holiday.mov", 16 * MIB)
+    page = open_page(clean_driver, simple)
+    assert not page.find("#forget").is_displayed()
+    simple.network.bytes_per_s = SLOW_BYTES_PER_S
+    page.choose(path)
+    simple.hold_at(0.2, page)
+    clean_driver.execute_script("window.onbeforeunload = null")
+    page = open_page(clean_driver, simple)
+    simple.go_on()
+    sha256 = change_unnoticed(path)
+    page.choose(path)
+    page.wait_for_text("#problem", "The upload was started with ")
+    page.find("#again").click()
+    page.wait_for_text("#forget", "Forget this upload")
+    picture(clean_driver, "simple-11-forget")
+    page.find("#forget").click()
+    assert page.text("#unfinished") == ""
+    assert not page.find("#forget").is_displayed()
+    assert clean_driver.switch_to.active_element == page.find("#input_file")
+    page.choose(path)
+    page.wait_for_text("#output_finished", "has arrived")
+    assert simple.app.uploaded() == {"holiday.mov": sha256}
