@@ -209,7 +209,7 @@ def test_another_file_for_an_upload_that_was_begun_is_refused_and_the_user_hears
         stage.open()
         stage.begin(stage.file(name, content), ticket_id)
         assert stage.ending() == "onerror"
-        assert '"film + co.bin" (12.6 MB, last changed ' in stage.property("error_msg")
+        assert '"\u2068film + co.bin\u2069" (12.6 MB, last changed ' in stage.property("error_msg")
         assert len(stage.run("return incoming.unfinished()")) == 1
     stage.network.bytes_per_s = 0
     stage.open()
