@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -52,6 +53,10 @@ SILENCE_LIMIT_S: Final = 15.0
 """A subscription that receives nothing for this time, not even the answer to a ping, is broken."""
 REFUSALS_LOGGED_EVERY_S: Final = 300.0
 """A refusal may come with each call of one kind, while other calls succeed: the log has it only so often."""
+_PLACE: Final = re.compile(
+    r" ?script: \w+, on @user_script:\d+\.|(Error running script \(call to \w+\): )?@user_script: ?\d+: "
+)
+"""What Redis 7, or 6, adds to the reason of a refusal inside a script."""
 Argument = str | bytes | int | float
 Failures: Final = (redis.RedisError, OSError, MasterNotFoundError)
 
@@ -200,9 +205,10 @@ class RedisConnection:
         self.failures[type(exc).__name__] += 1
         self.is_away = True
         if isinstance(exc, redis.ResponseError):  # it answers, and refuses this call, perhaps no other
-            if self._refusals.allows(str(exc)):
+            why_not = _reason(exc)
+            if self._refusals.allows(why_not):
                 log.error(
-                    "Redis (%(redis)s) refuses a call: %(error)s", {"redis": self.address, "error": exc}
+                    "Redis (%(redis)s) refuses a call: %(error)s", {"redis": self.address, "error": why_not}
                 )
         elif not self._is_silent:
             self._is_silent = True
@@ -274,6 +280,11 @@ class _SentinelConnection(_ClosedWhenGivenUp, SentinelManagedConnection):
 
 class _SentinelTlsConnection(_ClosedWhenGivenUp, SentinelManagedSSLConnection):
     pass
+
+
+def _reason(refusal: redis.ResponseError) -> str:
+    """Returns why Redis refuses a call, without the place in a script: one fault stops all scripts."""
+    return _PLACE.sub("", str(refusal)).strip()
 
 
 def _too_late() -> StorageFailed:

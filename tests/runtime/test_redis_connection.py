@@ -91,6 +91,19 @@ def test_a_refusal_that_repeats_while_other_calls_succeed_is_logged_once(
     assert "hget" in said[0] and "maxmemory" in said[1]
 
 
+@together
+def test_one_fault_that_stops_several_scripts_is_logged_once(
+    tmp_path: Path, opened: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with RedisServer(tmp_path / "redis", "maxmemory 1") as full:
+        connection = opened(full.url)
+        for name in ("a", "b", "c"):
+            with pytest.raises(StorageFull):
+                connection.run(Script(f"return redis.call('SET', KEYS[1], '{name}')"), [name], repeat=False)
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said.endswith("refuses a call: command not allowed when used memory > 'maxmemory'.")
+
+
 def test_calls_are_measured(server: RedisServer, opened: Any) -> None:
     began_s, connection = time.monotonic(), opened(server.url)
     for _ in range(3):

@@ -358,7 +358,7 @@ class StreamWriter(ABC):
     def _change(self, change: Callable[[], None]) -> None:
         """Changes the metadata. What keeps it may be unavailable for a while. The caller has its lock."""
         generation = self._generation
-        self._retries.run(change, lambda: self._is_open and self._generation == generation)
+        self._retries.run_change(change, lambda: self._is_open and self._generation == generation)
 
     def _rewind(self) -> None:
         """Discards all that is not durable, and begins where the metadata ends by now."""

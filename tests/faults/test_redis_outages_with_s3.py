@@ -1,0 +1,78 @@
+"""Redis is away, or full, while a file goes into S3: the server blames Redis, and the upload continues."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+import requests
+
+from tests.support.app import ScriptedApp
+from tests.support.client_v2 import ClientV2
+from tests.support.cluster import Cluster
+from tests.support.data import MIB, FileBytes
+from tests.support.forked import Launcher
+from tests.support.redis_server import RedisServer
+from tests.support.s3_server import S3Server
+from tests.support.waiting import wait_until
+
+REPEATED: Final = "incoming_store_repeated_calls_total"
+Outage = Callable[[RedisServer], Iterator[None]]
+
+
+def killed(redis: RedisServer) -> Iterator[None]:
+    redis.kill()
+    yield
+    redis.start()
+
+
+def frozen(redis: RedisServer) -> Iterator[None]:
+    redis.freeze()
+    yield
+    redis.thaw()
+
+
+def without_memory(redis: RedisServer) -> Iterator[None]:
+    redis.client().config_set("maxmemory", "1")
+    yield
+    redis.client().config_set("maxmemory", "0")
+
+
+def read_only(redis: RedisServer) -> Iterator[None]:
+    redis.client().replicaof("127.0.0.1", "1")
+    yield
+    redis.client().replicaof("NO", "ONE")
+
+
+@pytest.mark.parametrize("outage", [killed, frozen, without_memory, read_only])
+def test_an_outage_of_redis_is_not_called_one_of_s3_and_the_upload_continues(
+    tmp_path: Path, s3_server: S3Server, app: ScriptedApp, launcher: Launcher, outage: Outage
+) -> None:
+    data = FileBytes(16 * MIB, 3)
+    with (
+        RedisServer(tmp_path / "redis") as redis,
+        Cluster(tmp_path / "cluster", redis, s3_server, 1, launcher, s3_part_mib=5) as cluster,
+    ):
+        [server] = cluster.servers
+        ticket_id = cluster.new_ticket(app)
+        client = ClientV2(server.url, ticket_id, data, timeout_s=150.0).open()
+        client.send_until_stored(6 * MIB)
+        with contextmanager(outage)(redis):
+            while client.sent_bytes < 12 * MIB:
+                client.send_chunk()
+            wait_until(lambda: "Redis (" in server.log_text(), "the log says what fails")
+            wait_until(lambda: "can't be written" in server.log_text(), "healthz has noticed")
+        client.send_until_stored(12 * MIB)
+        client.upload()
+        [told] = app.wait_for(1)
+        assert told.sha256 == data.sha256
+        log = server.log_text()
+        metrics = requests.get(f"{server.url}/incoming/metrics", timeout=60).text
+    assert "the store" not in log and "storage can't" not in log and "Traceback" not in log
+    says = re.findall(r"Redis \(\S+\) (failed|answers again|refuses a call)", log)
+    assert says == (["failed", "answers again"] if outage in (killed, frozen) else ["refuses a call"])
+    assert [line for line in metrics.splitlines() if line.startswith(REPEATED)] == [f"{REPEATED} 0.0"]
