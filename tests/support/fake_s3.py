@@ -117,6 +117,8 @@ class FakeS3:
         self.calls: Counter[str] = Counter()
         self.on_call: Callable[[str], None] = lambda operation: None
         """Called before an operation does its work."""
+        self.on_call_about: Callable[[str, str], None] = lambda operation, key: None
+        """The same, with the key of the object."""
         self.forgets_uploads = False
         """Whether it answers NoSuchUpload to what was completed, as some stores do."""
         self.knows_conditions = True
@@ -175,6 +177,7 @@ class FakeS3:
     def do(self, call: _Call) -> tuple[dict[str, str], bytes]:
         """Does what a call asks for. Raises Refusal."""
         self.on_call(call.operation)
+        self.on_call_about(call.operation, call.key)
         with self._lock:
             work: Callable[[_Call], tuple[dict[str, str], bytes]] = getattr(self, f"_{call.operation}")
             return work(call)

@@ -583,16 +583,18 @@ def test_a_process_that_was_frozen_before_it_replaces_an_object_finds_another_on
     stale = claimed(folders, "first")
     looked = [0]
 
-    def takes_over(operation: str) -> None:
+    def takes_over(operation: str, about: str) -> None:
         """The process stands still between its look at the object and its put, and is taken over."""
+        if about != name:  # the list of its files may come at any time
+            return
         looked[0] += operation == "head"
         if operation == "put" and looked[0] == 1:
             looked[0] += 1
             fake.objects[name] = StoredObject(newest, TICKET, checksum_header(newest))
             folders.open(TICKET, None).fence("second")
 
-    fake.on_call = takes_over
-    other = FolderData(FOLDER.sizes[:1], seed=9)  # with more files, the put could be that of another one
+    fake.on_call_about = takes_over
+    other = FolderData(FOLDER.sizes[:1], seed=9)
     with pytest.raises(TakenOver):
         write(stale, other.stream)
         stale.flush()
