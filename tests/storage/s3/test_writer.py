@@ -915,7 +915,6 @@ def test_a_truncation_keeps_whole_parts_and_any_part_of_the_rest(
 STEPS: Final = st.lists(st.tuples(st.sampled_from("wwwwwckftuan"), st.integers(0, 1_700)), max_size=20)
 
 
-@pytest.mark.usefixtures("gives_up_soon")
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     max_examples=25,
