@@ -18,7 +18,7 @@ from incoming.storage.s3.keys import parse_address
 from incoming.storage.s3.metadata.sqlite_file import SqliteFile
 from incoming.storage.s3.metadata.sqlite_metadata import metadata_in_sqlite
 from incoming.storage.s3.storage import S3Options, S3Storage
-from incoming.storage.s3.store.client import UNTRUSTED, BucketConfig, S3Client, S3Error
+from incoming.storage.s3.store.client import BucketConfig, S3Client, S3Error
 
 if TYPE_CHECKING:
     from incoming.composition.redis_tickets import RedisTickets
@@ -68,12 +68,13 @@ def s3_storage(
 def _check_bucket(client: S3Client, name: str) -> None:
     """Asks for the bucket. A store that does not answer may do so later.
 
-    Raises BadSetting if the store refuses it, or has a certificate that is not trusted.
+    Raises BadSetting if the store refuses it, has a certificate that is not trusted, or no credentials are
+    found: botocore looks for them only once.
     """
     try:
         client.check()
     except S3Error as exc:
-        if not exc.is_retryable or exc.code == UNTRUSTED:
+        if exc.needs_operator:
             raise BadSetting("storage", f"{name} can't be used: {exc}") from exc
         log.warning("%(storage)s does not answer yet: %(error)s", {"storage": name, "error": exc})
 

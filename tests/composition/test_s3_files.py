@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,20 @@ from incoming.settings.table import Settings
 from incoming.storage.s3.storage import S3Storage
 from tests.storage.contract import TICKET
 from tests.support.fake_s3 import FakeS3
+
+ROLE = """
+import datetime, json, pathlib, sys
+asked = pathlib.Path({asked!r})
+count = int(asked.read_text()) if asked.exists() else 0
+asked.write_text(str(count + 1))
+if count == 1:
+    sys.exit("not now")
+expiry = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=count)
+print(json.dumps(dict(
+    Version=1, AccessKeyId="test", SecretAccessKey="secret", SessionToken="x", Expiration=expiry.isoformat(),
+)))
+"""
+"""Gives credentials that have expired, then none, and then good ones."""
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +103,45 @@ def test_a_bucket_that_is_refused_prevents_the_start(
     fake.fail("head_bucket", "forbidden")
     with pytest.raises(BadSetting, match="storage: s3://uploads/in can't be used"):
         opened(directory, undo, fake.place.endpoint_url)
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, r"NoCredentialsError.*AWS_ACCESS_KEY_ID.*~/\.aws.*docs/how-to/many-machines\.md"),
+        ({"AWS_ACCESS_KEY_ID": "test"}, "missing: AWS_SECRET_ACCESS_KEY"),
+        ({"AWS_PROFILE": "nobody"}, "nobody"),
+    ],
+    ids=["none", "half", "another profile"],
+)
+@pytest.mark.parametrize("is_away", [False, True])
+def test_credentials_that_are_not_found_prevent_the_start(  # noqa: PLR0913, PLR0917 - fixtures and cases
+    fake: FakeS3, directory: OwnedDirectory, undo: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, environment: dict[str, str], said: str, is_away: bool,
+) -> None:  # fmt: skip
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true", **environment}.items():
+        monkeypatch.setenv(name, value)
+    endpoint = "http://127.0.0.1:9" if is_away else fake.place.endpoint_url
+    with pytest.raises(BadSetting, match=said):
+        opened(directory, undo, endpoint)
+
+
+def test_a_role_that_does_not_answer_may_do_so_later(  # noqa: PLR0913, PLR0917 - fixtures
+    fake: FakeS3, directory: OwnedDirectory, undo: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    script, asked = tmp_path / "credentials.py", tmp_path / "asked"
+    script.write_text(ROLE.format(asked=str(asked)))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {sys.executable} {script}\n")
+    storage = opened(directory, undo, fake.place.endpoint_url)
+    assert "CredentialRetrievalError" in caplog.text
+    storage.check()
 
 
 def test_a_store_that_is_away_may_come_back(

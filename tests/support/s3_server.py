@@ -27,13 +27,20 @@ ACCESS_KEY: Final = "test"
 SECRET_KEY: Final = "testsecret"
 REGION: Final = "us-east-1"
 START_DEADLINE_S: Final = 60.0
+STRANGER: Final = ("stranger", "strangersecret")
+"""The keys of somebody who has no rights in the buckets of the tests."""
 IDENTITIES: Final = {
     "identities": [
         {
             "name": "tests",
             "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-        }
+        },
+        {
+            "name": STRANGER[0],
+            "credentials": [{"accessKey": STRANGER[0], "secretKey": STRANGER[1]}],
+            "actions": ["Read:of-the-stranger"],
+        },
     ]
 }
 

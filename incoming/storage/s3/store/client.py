@@ -28,6 +28,7 @@ from incoming.runtime.logs import LogRateLimit
 from incoming.storage.s3.metadata.manifest import StoredPart
 from incoming.storage.s3.part_buffer import PartBody
 from incoming.storage.s3.store.bodies import send_in_threads
+from incoming.storage.s3.store.refusals import CREDENTIALS, reason
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,12 @@ _RETRYABLE_CODES: Final = frozenset((
 ))  # fmt: skip
 """Codes in answers with a status below 500 after which the same call may succeed."""
 _NOT_IMPLEMENTED: Final = 501
+_PASSING: Final = (
+    *("ConnectionError", "HTTPClientError", "IncompleteReadError", "ChecksumError", "FlexibleChecksumError"),
+    *("MetadataRetrievalError", "CredentialRetrievalError", "TokenRetrievalError"),
+)
+"""botocore's errors that may pass: no answer, half of one, or none from the service that has the credentials.
+All others are about how botocore is set up."""
 _AMAZON: Final = (".amazonaws.com", ".amazonaws.com.cn")
 _FORBIDDEN: Final = frozenset((401, 403))
 REFUSALS_LOGGED_EVERY_S: Final = 300.0
@@ -64,8 +71,11 @@ class S3Error(Exception):
         super().__init__(f"{operation}: {code} {text}".strip())
         self.operation = operation
         self.code = code
+        self.text = text
         self.status = status
         """The HTTP status; 0 where no answer came: then it is unknown whether the call did its work."""
+        self.needs_operator = False
+        """Whether only the operator can mend it: the store refuses the bucket, or the call can't be made."""
 
     @property
     def is_retryable(self) -> bool:
@@ -169,6 +179,7 @@ class S3Client:
         self._refusals = LogRateLimit(REFUSALS_LOGGED_EVERY_S)
         self._runtime = runtime
         self._client, self._errors = _connect(bucket, runtime)
+        self._passing: Any = (OSError, *(getattr(self._errors, name) for name in _PASSING))
         self._bucket = bucket.name
         host = urlsplit(str(self._client.meta.endpoint_url)).hostname or ""
         self._compares_crc32c = host.endswith(_AMAZON)
@@ -301,8 +312,30 @@ class S3Client:
         return found, page["NextContinuationToken"] if page.get("IsTruncated") else ""
 
     def check(self) -> None:
-        """Asks whether the bucket is there, and whether it may be used."""
-        self._call("head_bucket")
+        """Asks whether the bucket is there, and whether it may be used.
+
+        The answer to this call has no body. So after a refusal, a call that needs the same right asks for the
+        reason.
+        """
+        try:
+            self._call("head_bucket")
+        except S3Error as exc:
+            if not exc.status or exc.is_retryable:
+                raise
+            found = self._refusal()
+            code, text = (found.code, reason(found.code, found.text)) if found else (exc.code, exc.text)
+            refusal = S3Error("head_bucket", code, exc.status, text)
+            refusal.needs_operator = True
+            raise refusal from exc
+
+    def _refusal(self) -> S3Error | None:
+        """Returns how the store refuses to list the bucket; None if it does not, or does not answer."""
+        try:
+            with self._mapped("list_objects_v2"):
+                self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
+        except S3Error as exc:
+            return exc if exc.status else None
+        return None
 
     def presigned_url(self, key: str, lifetime_s: int) -> str:
         """Returns a URL that gives anybody the object for `lifetime_s`. It makes no call to the store."""
@@ -376,11 +409,13 @@ class S3Client:
         except self._errors.ParamValidationError as exc:
             raise StorageFailed from exc
         except self._errors.SSLError as exc:
-            if reason := _untrusted(exc):
-                raise S3Error(operation, UNTRUSTED, 0, reason) from exc
+            if untrusted := _untrusted(exc):
+                raise _unsent(operation, UNTRUSTED, untrusted) from exc
             raise S3Error(operation, type(exc).__name__, 0, _one_line(exc)) from exc
-        except (self._errors.BotoCoreError, OSError) as exc:
+        except self._passing as exc:
             raise S3Error(operation, type(exc).__name__, 0, _one_line(exc)) from exc
+        except self._errors.BotoCoreError as exc:
+            raise _unsent(operation, type(exc).__name__, f"{_one_line(exc)}. {CREDENTIALS}") from exc
 
 
 def _connect(bucket: BucketConfig, runtime: Runtime) -> tuple[Any, Any]:
@@ -418,6 +453,13 @@ def _connect(bucket: BucketConfig, runtime: Runtime) -> tuple[Any, Any]:
     client.meta.events.unregister("before-call.s3", handlers.add_expect_header)
     send_in_threads(client, runtime, READ_TIMEOUT_S)
     return client, errors
+
+
+def _unsent(operation: str, code: str, text: str) -> S3Error:
+    """Returns the error of a call that can't be made before the operator changes something."""
+    error = S3Error(operation, code, 0, text)
+    error.needs_operator = True
+    return error
 
 
 def _untrusted(error: Any) -> str:

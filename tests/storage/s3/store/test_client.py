@@ -9,7 +9,9 @@ import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
+import botocore.auth
 import pytest
 import requests
 
@@ -26,7 +28,7 @@ from incoming.storage.s3.store.client import BucketConfig, PutOptions, S3Client,
 from tests.support.data import FileBytes
 from tests.support.relay import Relay
 from tests.support.s3_place import BUCKET, client_of
-from tests.support.s3_server import S3Server
+from tests.support.s3_server import STRANGER, S3Server
 
 MIB = 1 << 20
 
@@ -152,10 +154,36 @@ def test_an_upload_that_is_not_there_is_told_from_a_store_that_is_away(client: S
     assert (caught.value.status, caught.value.is_retryable) == (0, True)
 
 
-def test_a_bucket_that_is_not_there_is_refused_for_good(s3_server: S3Server) -> None:
-    with pytest.raises(S3Error) as caught:
-        client_of(s3_server.place("missing")).check()
+REFUSED = [
+    ({"name": "missing"}, "NoSuchBucket", "Create the bucket, or correct its name"),
+    ({"secret_key": "another"}, "SignatureDoesNotMatch", "Correct the secret key"),
+    ({"access_key": "nobody"}, "InvalidAccessKeyId", "Correct the access key"),
+    (dict(zip(("access_key", "secret_key"), STRANGER, strict=True)), "AccessDenied", "need the rights in"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "code", "change"), REFUSED, ids=[code for _, code, _ in REFUSED])
+def test_a_bucket_that_is_refused_tells_why_and_what_to_change(
+    s3_server: S3Server, caplog: pytest.LogCaptureFixture, wrong: dict[str, str], code: str, change: str
+) -> None:
+    if code == "AccessDenied" and type(s3_server) is not S3Server:
+        pytest.skip("only SeaweedFS has the stranger")
+    with pytest.raises(S3Error, match=f"head_bucket: {code} .*{change}") as caught:
+        client_of(replace(s3_server.place(BUCKET), **wrong)).check()
     assert not caught.value.is_retryable
+    assert caught.value.needs_operator
+    assert not caplog.records
+
+
+def test_a_clock_that_is_wrong_is_told_from_missing_rights(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = botocore.auth.get_current_datetime
+    monkeypatch.setattr(
+        botocore.auth, "get_current_datetime", lambda *args, **more: now(*args, **more) - timedelta(hours=2)
+    )
+    with pytest.raises(S3Error, match=r"RequestTimeTooSkewed .*Correct the clock of this machine"):
+        client_of(s3_server.place(BUCKET)).check()
 
 
 def test_curl_gets_an_object_by_its_url_until_that_expires(client: S3Client, key: str) -> None:
