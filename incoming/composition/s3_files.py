@@ -14,7 +14,7 @@ from incoming.core.units import MIB
 from incoming.runtime.base import Runtime
 from incoming.runtime.redis_address import is_loopback
 from incoming.settings.table import Settings
-from incoming.storage.s3.keys import parse_address
+from incoming.storage.s3.keys import check_prefixes, parse_address
 from incoming.storage.s3.metadata.sqlite_file import SqliteFile
 from incoming.storage.s3.metadata.sqlite_metadata import metadata_in_sqlite
 from incoming.storage.s3.storage import S3Options, S3Storage
@@ -41,6 +41,7 @@ def s3_storage(
     Raises BadSetting.
     """
     bucket = parse_address(settings.storage)
+    check_prefixes(settings.s3_destination_prefixes, bucket, "s3_destination_prefixes")
     client = S3Client(BucketConfig(bucket.bucket, settings.s3_endpoint, settings.s3_region), runtime)
     _warn_if_exposed(settings.s3_endpoint)
     _check_bucket(client, settings.storage)

@@ -97,6 +97,14 @@ def test_equal_parts_need_a_known_length(
         storage.open("another", None)
 
 
+@pytest.mark.parametrize("prefix", ["/", "in/rest/"])
+def test_a_prefix_that_no_app_may_use_prevents_the_start(
+    fake: FakeS3, directory: OwnedDirectory, undo: contextlib.ExitStack, prefix: str
+) -> None:
+    with pytest.raises(BadSetting, match="s3_destination_prefixes: has the prefix"):
+        opened(directory, undo, fake.place.endpoint_url, s3_destination_prefixes=(prefix,))
+
+
 def test_a_bucket_that_is_refused_prevents_the_start(
     fake: FakeS3, directory: OwnedDirectory, undo: contextlib.ExitStack
 ) -> None:

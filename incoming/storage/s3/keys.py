@@ -54,6 +54,17 @@ def parse_address(text: str, setting: str = "storage") -> BucketAddress:
     return BucketAddress(parts.netloc, f"{prefix}/" if prefix else "")
 
 
+def check_prefixes(prefixes: Sequence[str], address: BucketAddress, setting: str) -> None:
+    """Raises BadSetting for a prefix below which no app may name a key, or would lose its objects."""
+    remainders = f"{address.prefix}{REMAINDERS}"
+    for prefix in prefixes:
+        if problem := problem_of(f"{prefix}a"):
+            raise BadSetting(setting, f"has the prefix {prefix!r}, but a key {problem}")
+        if prefix.startswith(remainders):
+            why = "the server keeps unfinished uploads there, and deletes what is old"
+            raise BadSetting(setting, f"has the prefix {prefix!r} below {remainders!r}: {why}")
+
+
 def check_key(key: str, allowed_prefixes: Sequence[str], parameter: str = "key") -> None:
     """Raises BadParameter for a key that an app may not name, or that some store or program changes."""
     if problem := problem_of(key):

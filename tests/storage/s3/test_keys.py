@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from incoming.core.errors import BadParameter, BadSetting
-from incoming.storage.s3.keys import BucketAddress, check_key, parse_address, problem_of
+from incoming.storage.s3.keys import BucketAddress, check_key, check_prefixes, parse_address, problem_of
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,16 @@ def test_a_prefix_leaves_room_for_the_longest_key_of_the_server() -> None:
     assert problem_of(remainder) is None
     with pytest.raises(BadSetting, match="900 bytes are possible"):
         parse_address(f"s3://uploads/{'ä' * 450}b")
+
+
+@pytest.mark.parametrize(
+    "prefix", ["/", "/videos/", "videos//", "../", "videos/../", "a\\b/", "in/rest/", "in/rest/videos/"]
+)
+def test_a_prefix_below_which_no_object_may_be_is_refused(prefix: str) -> None:
+    with pytest.raises(BadSetting, match=r"^s3_destination_prefixes: has the prefix"):
+        check_prefixes(["videos/", prefix], BucketAddress("uploads", "in/"), "s3_destination_prefixes")
+
+
+@pytest.mark.parametrize("prefix", ["videos/", "in/", "in/inbox/", "rest/", "video", "in/rest"])
+def test_a_prefix_with_room_for_objects_is_accepted(prefix: str) -> None:
+    check_prefixes([prefix], BucketAddress("uploads", "in/"), "s3_destination_prefixes")
