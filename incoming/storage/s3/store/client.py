@@ -60,6 +60,8 @@ _FORBIDDEN: Final = frozenset((401, 403))
 REFUSALS_LOGGED_EVERY_S: Final = 300.0
 """Each call of one kind may be refused: the log has it only so often."""
 UNTRUSTED: Final = "UntrustedCertificate"
+NOT_FROM_S3: Final = "NotFromS3"
+"""The code of an answer that no S3 store gives, such as the page of a proxy. It may pass."""
 _WHO_COUNTS: Final = "AWS_CA_BUNDLE has to name a PEM file with the authority of the store's certificate"
 _MISSING: Final = "the Python package botocore is missing, which calls S3: pip install 'incoming-server[s3]'"
 
@@ -179,6 +181,7 @@ class S3Client:
         self._refusals = LogRateLimit(REFUSALS_LOGGED_EVERY_S)
         self._runtime = runtime
         self._client, self._errors = _connect(bucket, runtime)
+        self._unreadable: Any = importlib.import_module("botocore.parsers").ResponseParserError
         self._passing: Any = (OSError, *(getattr(self._errors, name) for name in _PASSING))
         self._bucket = bucket.name
         host = urlsplit(str(self._client.meta.endpoint_url)).hostname or ""
@@ -191,7 +194,7 @@ class S3Client:
         """Begins a multipart upload, and returns its id."""
         kind = {"ChecksumAlgorithm": "CRC32C", "ChecksumType": "FULL_OBJECT"}
         about = {"Metadata": {TICKET_FIELD: ticket_id, **metadata}, **kind}
-        return str(self._call("create_multipart_upload", Key=key, **about)["UploadId"])
+        return str(self._call("create_multipart_upload", "UploadId", Key=key, **about)["UploadId"])
 
     def put_part(self, key: str, upload_id: str, number: int, body: PartBody, crc32c: int) -> str:
         """Stores a part, and returns its ETag. The same number again replaces it."""
@@ -345,11 +348,13 @@ class S3Client:
 
     # --- one call ------------------------------------------------------------------------------------
 
-    def _call(self, operation: str, **parameters: Any) -> Any:
+    def _call(self, operation: str, needs: str = "", /, **parameters: Any) -> Any:
+        """Returns the answer of a call. Raises S3Error, also for one without what the caller `needs`."""
         began_s = self._runtime.now_s()
         try:
             with self._mapped(operation):
                 answer = getattr(self._client, operation)(Bucket=self._bucket, **parameters)
+            _check_answer(operation, answer, needs)
         except S3Error as exc:
             if exc.is_missing and exc.code == "NoSuchKey" and "UploadId" in parameters:
                 exc.code = "NoSuchUpload"  # Ceph's word
@@ -382,7 +387,7 @@ class S3Client:
         self.stats.sent_bytes += len(body)
         self.stats.parts_in_flight += 1
         try:
-            answer = self._call(operation, Body=body, **parameters, **checked)
+            answer = self._call(operation, "ETag", Body=body, **parameters, **checked)
         finally:
             self.stats.parts_in_flight -= 1
         self._compares_crc32c = "ChecksumCRC32C" in answer
@@ -414,6 +419,8 @@ class S3Client:
             raise S3Error(operation, type(exc).__name__, 0, _one_line(exc)) from exc
         except self._passing as exc:
             raise S3Error(operation, type(exc).__name__, 0, _one_line(exc)) from exc
+        except self._unreadable as exc:
+            raise S3Error(operation, NOT_FROM_S3, 0, _one_line(exc)) from exc
         except self._errors.BotoCoreError as exc:
             raise _unsent(operation, type(exc).__name__, f"{_one_line(exc)}. {CREDENTIALS}") from exc
 
@@ -453,6 +460,12 @@ def _connect(bucket: BucketConfig, runtime: Runtime) -> tuple[Any, Any]:
     client.meta.events.unregister("before-call.s3", handlers.add_expect_header)
     send_in_threads(client, runtime, READ_TIMEOUT_S)
     return client, errors
+
+
+def _check_answer(operation: str, answer: Mapping[str, Any], needs: str) -> None:
+    """Raises S3Error for an answer without what its caller needs: it is not that of a store."""
+    if needs and needs not in answer:
+        raise S3Error(operation, NOT_FROM_S3, 0, f"the answer has no {needs}")
 
 
 def _unsent(operation: str, code: str, text: str) -> S3Error:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
 import botocore.auth
 import pytest
@@ -259,3 +262,42 @@ def test_a_call_that_the_store_forbids_is_logged_once_with_its_reason(
     [said] = [record.getMessage() for record in caplog.records]
     assert said.startswith("S3 refuses a call: list_multipart_uploads: SignatureDoesNotMatch")
     assert "another" not in said
+
+
+PAGES: Final = {
+    "a page": b"<!DOCTYPE html><p>Log in",
+    "well-formed": b"<html><body>Log in</body></html>",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=list(PAGES))
+def test_the_page_of_a_proxy_is_not_an_answer_and_may_pass(page: bytes) -> None:
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        do_PUT = do_POST  # noqa: N815 - http.server's name
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        endpoint_url = f"http://127.0.0.1:{proxy.server_port}"
+        config = BucketConfig(BUCKET, endpoint_url, "us-east-1", "a", "b")
+        client = S3Client(config, GeventRuntime())
+        calls: list[Callable[[], object]] = [
+            lambda: client.create("key", "ticket"),
+            lambda: client.put("key", body(b"content"), checksum(b"content"), "ticket"),
+        ]
+        for call in calls:
+            with pytest.raises(S3Error) as failed:
+                call()
+            assert failed.value.is_retryable
+            assert failed.value.code in ("NotFromS3", "500")  # botocore's word for a page that is not XML
+        proxy.shutdown()
