@@ -485,6 +485,16 @@ class StorageFailed(IncomingError):
     sentence = "The server could not store the file."
 
 
+class DestinationTaken(StorageFailed):
+    """Another object has the key that the app has chosen for the file. It is not replaced.
+
+    To try again helps only once somebody has removed that object. No byte is lost.
+    """
+
+    code, number, http_status, retryable = "destination_taken", 45, 409, False
+    sentence = "The place that the app has chosen for the file is taken. It is not replaced."
+
+
 class StorageLost(StorageFailed):
     """Another process may own the storage by now. To clients it is a storage that failed."""
 

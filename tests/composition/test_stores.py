@@ -13,9 +13,10 @@ import pytest
 
 from tests.support.app import ScriptedApp
 from tests.support.client_v1 import ClientV1
-from tests.support.client_v2 import ClientV2
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.cluster import CREDENTIALS, Cluster, S3BackedServer, object_keys, s3_settings
 from tests.support.data import MIB, FileBytes
+from tests.support.http_upload import HttpUpload
 from tests.support.redis_server import RedisServer
 from tests.support.s3_place import BUCKET
 from tests.support.s3_server import REGION, S3Server
@@ -166,6 +167,24 @@ def test_an_app_names_the_key_of_its_object(
         ClientV2(cluster.servers[0].url, cluster.new_ticket(app, **asked), data).upload()
         assert app.wait_for(1)[0].fields["key"] == key
         assert object_keys(s3_server, tmp_path.name) == [key]
+
+
+@pytest.mark.parametrize("size_bytes", [1000, 9 * MIB], ids=["in one piece", "in parts"])
+def test_a_key_that_another_object_has_is_a_final_error_for_the_client(
+    empty_redis: RedisServer, s3_server: S3Server, tmp_path: Path, app: ScriptedApp, size_bytes: int
+) -> None:
+    with Cluster(tmp_path, empty_redis, s3_server, size=1) as cluster:
+        first, second = FileBytes(size_bytes, 6), FileBytes(size_bytes, 7)
+        asked = {"destinationKey": f"{tmp_path.name}/inbox/1", "removeFileWhenFinished": "false"}
+        url = cluster.servers[0].url
+        ClientV2(url, cluster.new_ticket(app, **asked), first).upload()
+        with pytest.raises(UploadRefused) as ended:
+            ClientV2(url, cluster.new_ticket(app, **asked), second).upload()
+        assert (ended.value.code, ended.value.retryable) == ("destination_taken", False)
+        upload = HttpUpload(url, cluster.new_ticket(app, **asked))
+        refused = upload.ask("PUT", None, second.read(0, size_bytes))
+        assert (refused.status, refused.code) == (422, "destination_taken")
+        assert len(app.deliveries) == 1
 
 
 # --- what is refused -----------------------------------------------------------------------------------

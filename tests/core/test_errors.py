@@ -49,6 +49,7 @@ PUBLISHED = {
     "taken_over": (40, 409, True),
     "storage_full": (41, 507, True),
     "storage_failed": (42, 500, True),
+    "destination_taken": (45, 409, False),
     "stopping": (43, 503, True),
     "too_many": (44, 429, True),
     "bad_setting": (50, 500, False),

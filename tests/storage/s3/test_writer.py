@@ -16,11 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from incoming.core.checksum import checksum
-from incoming.core.errors import BytesLost, StorageFailed, TakenOver
+from incoming.core.errors import BytesLost, DestinationTaken, StorageFailed, TakenOver
 from incoming.storage.s3 import flush_timer
 from incoming.storage.s3.storage import S3Storage
 from incoming.storage.s3.store.client import PutOptions, S3Client, S3Error
-from incoming.storage.s3.store.completion import FOREIGN
 from incoming.storage.s3.writer import S3Writer
 from tests.storage.contract import TICKET, holds
 from tests.storage.s3.conftest import PART_BYTES
@@ -318,7 +317,7 @@ def test_an_object_of_somebody_else_is_never_replaced_or_deleted(
     storage = place.storage()
     writer = storage.open(TICKET, len(content))
     write(writer, content)
-    with pytest.raises(StorageFailed, match=FOREIGN):
+    with pytest.raises(DestinationTaken):
         writer.finish()
     writer.abort()
     storage.delete(TICKET)
@@ -336,7 +335,7 @@ def test_an_object_that_appears_in_the_last_moment_is_not_replaced(
     fake.on_call = appear
     writer = place.storage().open(TICKET, len(content))
     write(writer, content)
-    with pytest.raises(StorageFailed, match=FOREIGN):
+    with pytest.raises(DestinationTaken):
         writer.finish()
     assert fake.content(key(place)) == b"of somebody else"
 

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Final
 
 from incoming.core.checkpoints import Checkpoint
-from incoming.core.errors import StorageFailed
+from incoming.core.errors import DestinationTaken, StorageFailed
 from incoming.storage.s3.part_buffer import PartBody
 from incoming.storage.s3.store.client import ObjectFacts, PutOptions, S3Error
 from incoming.storage.s3.store.completion import FOREIGN
@@ -69,7 +69,7 @@ def time_metadata(modified_ms: int | None) -> dict[str, str]:
 
 
 class FolderObjects(StoredObjects):
-    """The objects of folders. Methods raise StorageFailed."""
+    """The objects of folders. Methods raise StorageFailed, also DestinationTaken if another one has a key."""
 
     def put(self, new: NewObject, check_claim: Callable[[], object], is_wanted: Callable[[], bool]) -> str:
         """Stores an object, and returns its ETag. Does nothing when it is there.
@@ -81,7 +81,8 @@ class FolderObjects(StoredObjects):
         for _ in range(_MAX_TRIES):
             if found:
                 if found.ticket_id != new.ticket_id:
-                    raise StorageFailed(FOREIGN)
+                    log.error(FOREIGN, {"key": new.key})
+                    raise DestinationTaken
                 if new.is_same(found):
                     return found.etag
                 check_claim()

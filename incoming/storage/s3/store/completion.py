@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from incoming.core.checkpoints import Checkpoint
-from incoming.core.errors import StorageFailed
+from incoming.core.errors import DestinationTaken, StorageFailed
 from incoming.storage.s3.metadata.manifest import Manifest
 from incoming.storage.s3.part_buffer import PartBody
 from incoming.storage.s3.store.client import ObjectFacts, PutOptions, S3Client, S3Error, s3_errors
@@ -23,7 +23,7 @@ from incoming.storage.s3.store.stored_objects import StoredObjects
 
 log = logging.getLogger(__name__)
 
-FOREIGN: Final = "Another object has the key of this upload. It is not replaced."
+FOREIGN: Final = "the object %(key)s is not of this upload, and is not replaced"
 _PARTS_DIFFER: Final = frozenset(("InvalidPart", "InvalidPartOrder", "BadDigest"))
 _IS_THERE: Final = frozenset((409, 412))
 _SERVER_ERROR: Final = 500
@@ -46,7 +46,7 @@ class PartsDiffer(Exception):
 
 
 class Completion:
-    """Completes uploads. Methods raise StorageFailed."""
+    """Completes uploads. Methods raise StorageFailed, and DestinationTaken if another object has the key."""
 
     def __init__(self, client: S3Client, retries: Retries) -> None:
         self._client = client
@@ -107,7 +107,8 @@ class Completion:
             found = self._stored.head(key, is_wanted)
         if not found or not wanted.may_be(found):
             if found and found.ticket_id != wanted.ticket_id:
-                raise StorageFailed(FOREIGN)
+                log.error(FOREIGN, {"key": key})
+                raise DestinationTaken
             log.error("the object %(key)s in the store differs from what was sent", {"key": key})
             raise StorageFailed
 

@@ -16,11 +16,17 @@ from hypothesis import strategies as st
 
 from incoming.core.checkpoints import Checkpoint
 from incoming.core.checksum import checksum
-from incoming.core.errors import BadFolder, BadParameter, BytesLost, StorageFailed, TakenOver
+from incoming.core.errors import (
+    BadFolder,
+    BadParameter,
+    BytesLost,
+    DestinationTaken,
+    StorageFailed,
+    TakenOver,
+)
 from incoming.core.folder_manifest import Entry, encode_head
 from incoming.storage.s3.folders.storage import S3FolderStorage
 from incoming.storage.s3.folders.writer import S3FolderWriter
-from incoming.storage.s3.store.completion import FOREIGN
 from tests.storage.contract import TICKET
 from tests.storage.s3 import sending
 from tests.storage.s3.sending import DEADLINE_S, key, settled
@@ -727,7 +733,7 @@ def test_an_object_of_somebody_else_is_never_replaced(
     fake.knows_conditions = knows_conditions
     fake.objects[f"photos/{path}"] = StoredObject(b"of somebody else")
     writer = place.storage().folders.open(TICKET, len(FOLDER.stream), destination="photos")
-    with pytest.raises(StorageFailed, match=FOREIGN):
+    with pytest.raises(DestinationTaken):
         write(writer, FOLDER.stream)
         writer.finish()
     assert fake.content(f"photos/{path}") == b"of somebody else"
