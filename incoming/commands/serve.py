@@ -32,8 +32,6 @@ EXAMPLE_PORT = (
 )
 EXAMPLES_NEED_ONE = "must be 1 with --examples: the example apps run in the process of the server"
 CTRL_C = "  Ctrl-C stops it. Uploads resume at the next start."
-INTERRUPTED = 130
-"""The exit code that shells know for Ctrl-C."""
 
 
 @click.command()
@@ -53,8 +51,6 @@ def serve(config_file: str | None, examples: bool, examples_ports: str, **option
         in_force = load.combined(found)
         log_to_stderr(in_force)
         _run(in_force, found, examples_ports if examples else "")
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     except IncomingError as exc:
         sys.exit(f"Incoming!! does not start. {exc}")
     except OSError as exc:
