@@ -59,7 +59,7 @@ class Claim:
 
     A transport makes it of what its client says of the file, which counts the first time. The first claim of
     a ticket says which file is meant. What a later one says of it counts with `Proved` only: the client may
-    have another file. Its name and time count then if nothing is stored. `length_bytes` is None while the
+    have another file. If nothing is stored, its name and time count then. `length_bytes` is None while the
     client does not know it. `last_modified_ms` (since 1970) is 0 when unknown. `proves`: the client shows
     that it has the same file, and will send a checksum at the end. The upload is complete only then. `token`
     is random, 128 bits or more. It fences out the claims before this one: see `Ticket.token`.

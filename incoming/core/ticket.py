@@ -560,7 +560,7 @@ def _described(ticket: Ticket, claim: Claim, stored_bytes: int) -> Ticket:
     if not stored_bytes and ticket.has_other_length(claim):
         ticket = replace(
             ticket,
-            name=cut_name(claim.name or bare_file_name("")),
+            name=bare_file_name(""),
             last_modified_ms=claim.last_modified_ms,
             length_bytes=None,
             upload_metadata="",

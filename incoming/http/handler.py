@@ -142,17 +142,15 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
 
     def _refusal(self, status: HTTPStatus, why: str) -> bytes:
         """Records that a request can't be read. Returns the whole answer, which ends the connection."""
-        error = BadRequest(why)
-        self._record(error)
+        error = self._record_refusal(why)
         return whole_answer(status, error, has_body=not str(self.requestline).startswith("HEAD "))
 
-    def _record_refusal(self, why: str) -> None:
-        self._record(BadRequest(why))
-
-    def _record(self, error: BadRequest) -> None:
+    def _record_refusal(self, why: str) -> BadRequest:
+        error = BadRequest(why)
         if self.server.refusals:
             source = self.server.source_of(self.client_address)
             self.server.refusals.record_from(source, Kind.REQUEST, error)
+        return error
 
     def read_requestline(self) -> Any:
         """Waits for the next request; after KEEP_ALIVE_TIMEOUT_S the connection ends."""

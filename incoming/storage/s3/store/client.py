@@ -372,7 +372,7 @@ class S3Client:
     def _log_refusal(self, error: S3Error) -> None:
         """Logs what only the operator can mend: a missing right, other credentials, a wrong clock.
 
-        Whoever checks the bucket says that anyway.
+        The check of the bucket reports it itself.
         """
         if error.operation == "head_bucket" or error.status not in _FORBIDDEN:
             return
