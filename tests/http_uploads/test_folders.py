@@ -84,14 +84,21 @@ def by_session(upload: IssuedTusUpload) -> HttpAnswer:
     return session.complete()
 
 
-@pytest.mark.parametrize("way", [by_tus, by_ietf, by_put, by_session])
-def test_the_same_stream_arrives_in_every_way(
-    upload: IssuedTusUpload, way: Callable[[IssuedTusUpload], HttpAnswer]
-) -> None:
+def sent_and_arrived(upload: IssuedTusUpload, way: Callable[[IssuedTusUpload], HttpAnswer]) -> dict[str, str]:
+    """Sends the folder, whose last answer waits for the app, and returns what the app was told."""
     sending = Thread(target=way, args=(upload,))
     sending.start()
     fields = arrived(upload)
     sending.join(30)
+    assert not sending.is_alive()
+    return fields
+
+
+@pytest.mark.parametrize("way", [by_tus, by_ietf, by_put, by_session])
+def test_the_same_stream_arrives_in_every_way(
+    upload: IssuedTusUpload, way: Callable[[IssuedTusUpload], HttpAnswer]
+) -> None:
+    fields = sent_and_arrived(upload, way)
     assert (fields["destType"], fields["files"], fields["leftOut"]) == ("folder", "3", "0")
     assert "sha256" not in fields
 
@@ -176,10 +183,7 @@ def test_a_list_that_came_damaged_without_a_checksum_of_the_request_may_be_sent_
     assert (answer.status, answer.code) == (422, "bad_folder")
     assert upload.head().offset_bytes == 0
     assert not upload.app.deliveries
-    sending = Thread(target=by_put, args=(upload,))
-    sending.start()
-    arrived(upload)
-    sending.join(30)
+    sent_and_arrived(upload, by_put)
 
 
 @pytest.mark.parametrize("file", [b"not a folder" * 9, b"abc", b"IncF", b""])
@@ -198,10 +202,7 @@ def test_a_file_that_is_sent_to_the_ticket_of_a_folder_leaves_it_for_the_folder(
     assert (answer.status, answer.code) == (422, "bad_folder")
     assert upload.state == "issued"
     assert not upload.app.deliveries
-    sending = Thread(target=by_tus, args=(upload,))
-    sending.start()
-    arrived(upload)
-    sending.join(30)
+    sent_and_arrived(upload, by_tus)
 
 
 def by_chunked_put(upload: IssuedTusUpload, data: bytes) -> HttpAnswer:
@@ -236,5 +237,4 @@ def test_a_folder_that_ends_too_early_is_refused_and_can_be_sent_again(
     )
     assert why in refused.body.decode()
     assert upload.ask("HEAD").offset_bytes == sent_bytes
-    by_put(upload)
-    arrived(upload)
+    sent_and_arrived(upload, by_put)
