@@ -235,11 +235,8 @@ class _Exchange:
         transfer.skip_stored(self._request.body)
 
     def _check_offset(self, transfer: Transfer, offset_bytes: int) -> None:
-        """Raises OffsetMismatch unless the request begins where the client sees the end of what is stored.
-
-        A HEAD without a header of this protocol is a plain one, and its answer withholds the last byte.
-        """
-        if self._dialect.withholds or not self._spoken.is_named:
+        """Raises OffsetMismatch unless the request begins where the client sees the end of what is stored."""
+        if self._withholds:
             transfer.check_offset(offset_bytes)
         elif offset_bytes != transfer.progress.offset_bytes:
             raise errors.OffsetMismatch(transfer.progress.offset_bytes, offset_bytes)
@@ -350,9 +347,18 @@ class _Exchange:
 
     def _visible(self, progress: Progress) -> int:
         """Returns the offset that the client may know of."""
-        if not self._dialect.withholds:
+        if not self._withholds:
             return progress.offset_bytes
         return self._transfers.visible_offset_bytes(self._id, progress)
+
+    @property
+    def _withholds(self) -> bool:
+        """Whether the client is told of the last byte only when the app has the file.
+
+        A HEAD without a number of this protocol is a plain one, whose answer withholds the last byte. So
+        all answers to a client that names none do.
+        """
+        return self._dialect.withholds or not self._spoken.is_named
 
     def _limits(self) -> Limits:
         return limits_of(self._transfers.uploads, self._id)
