@@ -21,6 +21,8 @@ _NOT_IN_KEYS: Final = {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}
 REMAINDERS: Final = "rest/"
 """Where the remainders of unfinished uploads are, below the prefix. A lifecycle rule needs one prefix."""
 
+_KEPT_THERE: Final = "the server keeps unfinished uploads there, and what is old is deleted"
+
 
 @dataclass(frozen=True, slots=True)
 class BucketAddress:
@@ -36,7 +38,20 @@ class BucketAddress:
 
     def remainders(self, ticket_id: str) -> str:
         """Returns the prefix of the remainders of an upload."""
-        return f"{self.prefix}{REMAINDERS}{ticket_id}/"
+        return f"{self._all_remainders}{ticket_id}/"
+
+    def is_for_remainders(self, prefix: str) -> bool:
+        """Tells whether all keys below a prefix are where the remainders are."""
+        return prefix.startswith(self._all_remainders)
+
+    def may_hit_remainders(self, key: str) -> bool:
+        """Tells whether an object with this key, or in a folder with it, can be among the remainders."""
+        folder = f"{key}/"
+        return self.is_for_remainders(folder) or self._all_remainders.startswith(folder)
+
+    @property
+    def _all_remainders(self) -> str:
+        return f"{self.prefix}{REMAINDERS}"
 
 
 def parse_address(text: str, setting: str = "storage") -> BucketAddress:
@@ -56,21 +71,23 @@ def parse_address(text: str, setting: str = "storage") -> BucketAddress:
 
 def check_prefixes(prefixes: Sequence[str], address: BucketAddress, setting: str) -> None:
     """Raises BadSetting for a prefix below which no app may name a key, or would lose its objects."""
-    remainders = f"{address.prefix}{REMAINDERS}"
     for prefix in prefixes:
         if problem := problem_of(f"{prefix}a"):
             raise BadSetting(setting, f"has the prefix {prefix!r}, but a key {problem}")
-        if prefix.startswith(remainders):
-            why = "the server keeps unfinished uploads there, and deletes what is old"
-            raise BadSetting(setting, f"has the prefix {prefix!r} below {remainders!r}: {why}")
+        if address.is_for_remainders(prefix):
+            raise BadSetting(setting, f"has the prefix {prefix!r}, but {_KEPT_THERE}")
 
 
-def check_key(key: str, allowed_prefixes: Sequence[str], parameter: str = "key") -> None:
+def check_key(
+    key: str, allowed_prefixes: Sequence[str], address: BucketAddress, parameter: str = "key"
+) -> None:
     """Raises BadParameter for a key that an app may not name, or that some store or program changes."""
     if problem := problem_of(key):
         raise BadParameter(parameter, problem)
     if not any(key.startswith(prefix) for prefix in allowed_prefixes):
         raise BadParameter(parameter, "begins with none of the prefixes that this server allows")
+    if address.may_hit_remainders(key):
+        raise BadParameter(parameter, f"names a place where no object may be: {_KEPT_THERE}")
 
 
 def problem_of(key: str) -> str | None:

@@ -25,8 +25,8 @@ class S3Objects:
         self._lifetime_s = lifetime_s
 
     def check_destination(self, key: str) -> None:
-        """See storage.Objects. What the server itself keeps is not below any prefix."""
-        check_key(key, self._prefixes, DESTINATION)
+        """See storage.Objects."""
+        check_key(key, self._prefixes, self._address, DESTINATION)
 
     def address(self, ticket_id: str, destination: str = "") -> ObjectAddress:
         """See storage.Objects. It asks for nothing but credentials, if they have expired. Log no URL."""

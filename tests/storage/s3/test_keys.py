@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
 from incoming.core.errors import BadParameter, BadSetting
 from incoming.storage.s3.keys import BucketAddress, check_key, check_prefixes, parse_address, problem_of
+
+ADDRESS: Final = BucketAddress("uploads", "in/")
 
 
 @pytest.mark.parametrize(
@@ -32,14 +36,15 @@ def test_what_names_no_bucket_is_refused_in_words(text: str) -> None:
 
 
 def test_everything_of_an_upload_is_below_the_prefix() -> None:
-    address = BucketAddress("uploads", "in/")
-    assert address.object_key("ID") == "in/ID"
-    assert address.remainders("ID") == "in/rest/ID/"
+    assert ADDRESS.object_key("ID") == "in/ID"
+    assert ADDRESS.remainders("ID") == "in/rest/ID/"
 
 
-@pytest.mark.parametrize("key", ["videos/a.mp4", "videos/ä b (1)/ü+&=@,;:'!*.mp4", "videos/" + "a" * 1017])
+@pytest.mark.parametrize(
+    "key", ["videos/a.mp4", "videos/ä b (1)/ü+&=@,;:'!*.mp4", "videos/" + "a" * 1017, "in/rests/a"]
+)
 def test_a_key_below_an_allowed_prefix_is_allowed(key: str) -> None:
-    check_key(key, ["other/", "videos/"])
+    check_key(key, ["other/", "videos/", "in/re"], ADDRESS)
 
 
 @pytest.mark.parametrize(
@@ -59,17 +64,21 @@ def test_a_key_below_an_allowed_prefix_is_allowed(key: str) -> None:
         ("videos/\u200b", "control"),
         ("videos/a\\b", "backslash"),
         ("videos/" + "ä" * 509, "1024 bytes"),
+        ("in", "unfinished uploads"),
+        ("in/rest", "unfinished uploads"),
+        ("in/rest/a", "unfinished uploads"),
+        ("in/rest/0/1", "unfinished uploads"),
     ],
 )
 def test_a_key_that_is_not_allowed_is_refused_in_words(key: str, why: str) -> None:
     with pytest.raises(BadParameter, match=why) as caught:
-        check_key(key, ["videos/"], "destinationKey")
+        check_key(key, ["videos/", "in"], ADDRESS, "destinationKey")
     assert "destinationKey" in str(caught.value)
 
 
 def test_without_allowed_prefixes_no_key_is_allowed() -> None:
     with pytest.raises(BadParameter):
-        check_key("a", [])
+        check_key("a", [], ADDRESS)
 
 
 def test_a_prefix_leaves_room_for_the_longest_key_of_the_server() -> None:
@@ -85,9 +94,9 @@ def test_a_prefix_leaves_room_for_the_longest_key_of_the_server() -> None:
 )
 def test_a_prefix_below_which_no_object_may_be_is_refused(prefix: str) -> None:
     with pytest.raises(BadSetting, match=r"^s3_destination_prefixes: has the prefix"):
-        check_prefixes(["videos/", prefix], BucketAddress("uploads", "in/"), "s3_destination_prefixes")
+        check_prefixes(["videos/", prefix], ADDRESS, "s3_destination_prefixes")
 
 
 @pytest.mark.parametrize("prefix", ["videos/", "in/", "in/inbox/", "rest/", "video", "in/rest"])
 def test_a_prefix_with_room_for_objects_is_accepted(prefix: str) -> None:
-    check_prefixes([prefix], BucketAddress("uploads", "in/"), "s3_destination_prefixes")
+    check_prefixes([prefix], ADDRESS, "s3_destination_prefixes")
