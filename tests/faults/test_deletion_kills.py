@@ -226,7 +226,10 @@ def test_a_file_that_its_app_keeps_stays_whatever_is_killed_when_it_has_finished
 ) -> None:
     with new_server(launcher, tmp_path / "storage", fake, s3_destination_prefixes="inbox/") as server:
         asked = {"removeFileWhenFinished": "false", "destinationKey": "inbox/1"}
+        called: list[str] = []
+        fake.on_call = called.append
         ticket_id = begun(server, app, "parts", "finished", **asked)
+        wait_until(lambda: "list" in called, "the complete upload looks for its own remainders")
         DyingServer(server, fake, 1, "list")  # the first call of the deletion
         end_it(server, ticket_id, "finished")
         wait_until(lambda: server.has_died, "it dies")
