@@ -276,25 +276,29 @@ class S3FolderWriter(StreamWriter):
             with s3_errors():
                 self._fill(self._buffer)
         missing = self._buffer.capacity_bytes - self._buffer.size_bytes
-        if not self._head_bytes:
-            begun_bytes = bytes(self._buffer.content()) + bytes(chunk[:missing])
-            check_begins(begun_bytes, self._length_bytes)
-        if len(chunk) < missing:
-            return self._append(chunk, None)
+        if self._head_bytes and len(chunk) < missing:
+            return self._append(chunk, None)  # nothing to read yet: a long head is not copied for each chunk
+
         begun = self._buffer.content()
-        if not self._head_bytes:
-            header = begun + bytes(chunk[:missing])
-            length_bytes = head_bytes(header, self._shared.bounds)
-            check_length(self._length_bytes, length_bytes, at_least=True)
-            if length_bytes == HEADER_BYTES:
-                self._read_head(header)
-            self._head_bytes = length_bytes
-            self._buffer.release()
-            self._buffer = self._new_buffer(HEAD_NUMBER)
-            self._buffer.append(memoryview(begun))
-            return self._append(chunk[:missing], None)
-        self._read_head(begun + bytes(chunk[:missing]))
+        head = begun + bytes(chunk[:missing])
+        if self._head_bytes:
+            self._read_head(head)
+        else:
+            check_begins(head, self._length_bytes)
+            if len(chunk) >= missing:
+                self._read_header(begun, head)
         return self._append(chunk[:missing], None)
+
+    def _read_header(self, begun: bytes, header: bytes) -> None:
+        """Reads how long the head is, and makes room for it. `begun`: what the buffer has of it."""
+        length_bytes = head_bytes(header, self._shared.bounds)
+        check_length(self._length_bytes, length_bytes, at_least=True)
+        if length_bytes == HEADER_BYTES:
+            self._read_head(header)
+        self._head_bytes = length_bytes
+        self._buffer.release()
+        self._buffer = self._new_buffer(HEAD_NUMBER)
+        self._buffer.append(memoryview(begun))
 
     def _read_head(self, head: bytes) -> None:
         state = self._state
