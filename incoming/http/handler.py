@@ -29,13 +29,12 @@ from gevent.pywsgi import OldMessage, _InvalidClientInput
 from geventwebsocket import WebSocketError
 from geventwebsocket.handler import WebSocketHandler
 
-from incoming.core.errors import BadRequest
+from incoming.core.errors import BadRequest, IncomingError
 from incoming.http.body import Body
 from incoming.http.callers import DROPPED
 from incoming.runtime.lingering import linger
 from incoming.uploads.refusals import Kind
-from incoming.wire import request_head
-from incoming.wire.handshake import VERSION
+from incoming.wire import handshake, request_head
 from incoming.wire.request_head import HeaderLines
 
 log = logging.getLogger(__name__)
@@ -63,25 +62,34 @@ def read_headers(lines: HeaderLines) -> Any:
     return headers
 
 
-def whole_answer(status: HTTPStatus, error: BadRequest, has_body: bool) -> bytes:
-    """Returns the answer to a request that no route gets, with its head. The connection ends with it.
-
-    It has the code of the error as the answers about uploads have it, also for pages of other origins.
-    """
-    body = f"{error}\n".encode()
+def whole_answer(status: HTTPStatus, error: IncomingError, has_body: bool) -> bytes:
+    """Returns the answer to a request that no route gets, with its head. The connection ends with it."""
+    body = body_of(error)
     lines = (
         f"HTTP/1.1 {status} {status.phrase}",
-        "Content-Type: text/plain; charset=utf-8",
+        *(f"{name}: {value}" for name, value in headers_of(error)),
         f"Content-Length: {len(body)}",
-        f"Incoming-Error: {error.code}",
-        "Access-Control-Allow-Origin: *",
-        "Access-Control-Expose-Headers: Incoming-Error",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
         "Connection: close",
     )
     head = "".join(f"{line}\r\n" for line in (*lines, "")).encode()
     return head + body if has_body else head
+
+
+def headers_of(error: IncomingError) -> list[tuple[str, str]]:
+    """Returns the headers of a refusal: its code, as answers about uploads have it, for any origin."""
+    return [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Incoming-Error", error.code),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Expose-Headers", "Incoming-Error"),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+    ]
+
+
+def body_of(error: IncomingError) -> bytes:
+    """Returns the sentence of a refusal."""
+    return f"{error}\n".encode()
 
 
 class ErrorStream:
@@ -110,7 +118,6 @@ class ErrorStream:
 class Handler(WebSocketHandler):  # type: ignore[misc]
     """One HTTP connection, from its first request to its last."""
 
-    SUPPORTED_VERSIONS = (VERSION,)  # the drafts before RFC 6455 have other rules
     wsgi_input: Any
     response_headers: Any
     path: Any
@@ -142,15 +149,14 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
 
     def _refusal(self, status: HTTPStatus, why: str) -> bytes:
         """Records that a request can't be read. Returns the whole answer, which ends the connection."""
-        error = self._record_refusal(why)
+        error = BadRequest(why)
+        self._record_refusal(error)
         return whole_answer(status, error, has_body=not str(self.requestline).startswith("HEAD "))
 
-    def _record_refusal(self, why: str) -> BadRequest:
-        error = BadRequest(why)
+    def _record_refusal(self, error: IncomingError) -> None:
         if self.server.refusals:
             source = self.server.source_of(self.client_address)
             self.server.refusals.record_from(source, Kind.REQUEST, error)
-        return error
 
     def read_requestline(self) -> Any:
         """Waits for the next request; after KEEP_ALIVE_TIMEOUT_S the connection ends."""
@@ -200,16 +206,14 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
         """Checks the handshake and prepares its answer. Released gevent-websocket fails on each refusal."""
         if self.request_version == "HTTP/1.0" or self._has_body:
             return None  # a proxy's doing: the app explains it
-        try:
-            result = super().upgrade_websocket()
-        except ValueError:  # the key is not base64
-            self.start_response("400 Bad Request", [])
-            result = [b"Sec-WebSocket-Key is not base64"]
-        if result:
-            self._record_refusal("The WebSocket handshake is not valid.")
-            self.close_connection = True
-            result = [part.encode() if isinstance(part, str) else part for part in result]
-        return result
+        error = handshake.refusal(self.environ) if handshake.is_upgrade_request(self.environ) else None
+        if error is None:
+            return super().upgrade_websocket()
+        self._record_refusal(error)
+        self.close_connection = True
+        status, version = HTTPStatus(error.http_status), ("Sec-WebSocket-Version", handshake.VERSION)
+        self.start_response(f"{status} {status.phrase}", [*headers_of(error), version])
+        return [body_of(error)]
 
     def detach_connection(self, serve: Callable[[socket.socket], None]) -> None:
         """Has `serve` get the connection once this request, with all that belongs to it, is freed.

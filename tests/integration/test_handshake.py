@@ -47,23 +47,25 @@ def test_a_page_of_any_origin_may_upload(new_client: NewClient, origin: str) -> 
 
 
 @pytest.mark.parametrize(
-    "headers",
+    ("headers", "status", "code"),
     [
-        {"Sec-WebSocket-Version": "8"},
-        {"Sec-WebSocket-Version": ""},
-        {"Sec-WebSocket-Version": "thirteen"},
-        {"Sec-WebSocket-Key": ""},
-        {"Sec-WebSocket-Key": "not base64!"},
-        {"Sec-WebSocket-Key": "c2hvcnQ="},
+        ({"Sec-WebSocket-Version": "8"}, "426", "upgrade_required"),
+        ({"Sec-WebSocket-Version": ""}, "426", "upgrade_required"),
+        ({"Sec-WebSocket-Version": "thirteen"}, "426", "upgrade_required"),
+        ({"Sec-WebSocket-Key": ""}, "400", "bad_request"),
+        ({"Sec-WebSocket-Key": "not base64!"}, "400", "bad_request"),
+        ({"Sec-WebSocket-Key": "c2hvcnQ="}, "400", "bad_request"),
     ],
     ids=["old version", "no version", "bad version", "no key", "bad key", "short key"],
 )
-def test_a_bad_handshake_is_refused_with_a_4xx_and_no_traceback(
-    server: RunningServer, headers: dict[str, str]
+def test_a_bad_handshake_is_refused_with_a_code_and_no_traceback(
+    server: RunningServer, headers: dict[str, str], status: str, code: str
 ) -> None:
     with pytest.raises(HandshakeRefused) as refused:
         WebSocket(server.url + PATH, headers)
-    assert refused.value.head.split()[1][0] == "4", refused.value.head
+    status_line, _, fields = refused.value.head.partition("\r\n")
+    assert status_line.split()[1] == status
+    assert f"incoming-error: {code}\r\n" in f"{fields}\r\n".lower()
     assert "Traceback" not in server.log_text()
 
 
