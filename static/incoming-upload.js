@@ -2002,15 +2002,13 @@
     const { begun, files, refused, multiple } = now;
     const count = files.length;
     return {
-      trouble: now.trouble,
+      ...now,
       zone: now.trouble ? "" : multiple || !count ? count + begun.length ? "compact" : "large" : "",
       // a single file takes its place
       disabled: now.disabled || now.trouble !== "",
       title: title_of(now, texts),
       hint: now.max_bytes ? (now.directory ? texts.limit_folders : texts.limit)(format.size(now.max_bytes)) : now.touch ? texts.resumes : multiple ? texts.paste_files : texts.paste_file,
       choose: multiple ? texts.choose_files : texts.choose_file,
-      directory: now.directory,
-      camera: now.camera,
       refused: refused.length > 3 ? [...refused.slice(0, 3), texts.and_more(refused.length - 3)] : refused,
       refused_title: refused.length ? texts.not_added(refused.length) : "",
       begun: begun.map((upload) => row_of(upload, now, texts, format)),
@@ -2198,10 +2196,7 @@
       /** @type {Map<number, ItemSnapshot>} */
       /* @__PURE__ */ new Map()
     );
-    tickets_now = (
-      /** @type {string[]} */
-      []
-    );
+    tickets_now = "";
     is_disabled = false;
     asks = false;
     // whether everything is to be cancelled
@@ -2228,6 +2223,7 @@
     speech = make_speech((news) => sentence(news, this.queue.totals(), this.all_texts), this.panel.news);
     constructor() {
       super();
+      this.internals.role = "group";
       add_style(this.shadow, style_default);
     }
     // ---- in the page ----
@@ -2418,35 +2414,43 @@
     act(action, key) {
       const { queue, inputs, panel } = this;
       const item = this.item(key);
-      const begun = this.begun.find(({ upload_id }) => upload_id === key);
+      const begun = (
+        /** @type {Unfinished} */
+        this.begun.find(({ upload_id }) => upload_id === key)
+      );
       this.asks = action === "cancel_all";
-      if (action === "choose") this.choose(null);
-      if (action === "choose_folder") inputs.folder.click();
-      if (action === "take_photo") inputs.camera.click();
-      if (action === "close") this.refused = [];
-      if (action === "pause_all") queue.pause();
-      if (action === "resume_all") queue.resume();
-      if (action === "retry_all") queue.retry();
-      if (action === "cancel_really") queue.cancel();
-      if (action === "cancel_really" || action === "cancel" && !item) this.stop_reading();
-      if (action === "clear") queue.clear();
-      if (action === "continue_all") this.begun.forEach((upload) => upload.handle && !upload.live && this.reopen(upload));
-      if (item) {
-        if (action === "pause") item.pause();
-        if (action === "resume" && item.can_resume) item.resume();
-        else if (action === "resume" && item.uploader) item.uploader.pause("unpause");
-        if (action.startsWith("retry")) item.retry();
-        if (action === "cancel") item.cancel();
-        if (action === "dismiss") queue.remove(item);
-      }
-      if (begun) {
-        if (action === "continue") this.reopen(begun);
-        if (action.startsWith("find")) this.choose(begun);
-        if (action === "forget") {
+      const actions = {
+        choose: () => this.choose(null),
+        choose_folder: () => inputs.folder.click(),
+        take_photo: () => inputs.camera.click(),
+        close: () => {
+          this.refused = [];
+        },
+        pause_all: () => queue.pause(),
+        resume_all: () => queue.resume(),
+        retry_all: () => queue.retry(),
+        cancel_really: () => {
+          queue.cancel();
+          this.stop_reading();
+        },
+        clear: () => queue.clear(),
+        continue_all: () => this.begun.forEach((upload) => upload.handle && !upload.live && this.reopen(upload)),
+        continue: () => this.reopen(begun),
+        find_file: () => this.choose(begun),
+        find_folder: () => this.choose(begun),
+        forget: () => {
           this.begun = this.begun.filter((upload) => upload !== begun);
           forget(key, this.server_options);
-        }
-      }
+        },
+        pause: () => item?.pause(),
+        // Another window may have paused it.
+        resume: () => item?.can_resume ? item.resume() : item?.uploader?.pause("unpause"),
+        retry: () => item?.retry(),
+        retry_now: () => item?.retry(),
+        cancel: () => item ? item.cancel() : this.stop_reading(),
+        dismiss: () => item && queue.remove(item)
+      };
+      actions[action]?.();
       this.draw();
       if (action === "show_failed") panel.go_to_failed();
     }
@@ -2571,12 +2575,12 @@
         is_busy2 ? texts.busy : is_missing ? texts.missing : "",
         this.panel.anchor()
       );
-      if (value.join() === this.tickets_now.join()) return;
-      this.tickets_now = value;
       const data = new FormData();
       value.forEach((ticket) => data.append(this.name, ticket));
       internals.setFormValue(this.name ? data : null);
-      this.tell("change");
+      const before = this.tickets_now;
+      this.tickets_now = String(value);
+      if (this.tickets_now !== before) this.tell("change");
     }
   };
   function limit(value) {

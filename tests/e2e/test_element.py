@@ -130,6 +130,23 @@ def test_all_uploads_are_paused_and_cancelled_together_after_a_question(
     assert page.shown() == []
 
 
+def test_the_form_gets_the_tickets_under_the_name_that_the_field_has_now(
+    clean_driver: Browser, dropzone: Stage
+) -> None:
+    page = ElementPage(clean_driver, dropzone)
+    page.choose(dropzone.file("film.mov", 1, 1)[0])
+    page.wait_for("film.mov", "Uploaded")
+    entries = "return [...new FormData(host.form)].map(([name, ticket]) => [name, ticket === host.value[0]])"
+    assert page.js(entries) == [["files", True]]
+    page.js("host.name = 'films'")
+    assert page.js(entries) == [["films", True]]
+    page.js("host.removeAttribute('name')")
+    assert page.js(entries) == []
+    page.js("host.setAttribute('name', 'movies')")
+    assert page.js(entries) == [["movies", True]]
+    assert page.heard().count("change") == 1, "the value has not changed since"
+
+
 def test_after_a_reload_it_offers_to_continue_and_wants_the_same_file(
     clean_driver: Browser, dropzone: Stage
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.element_gallery import Gallery
@@ -60,8 +61,8 @@ def test_a_screen_reader_tells_a_whole_upload(clean_driver: Chromium, dropzone: 
     file, _ = dropzone.file("interview.mp3", 4 * MIB, 1)
     page = ElementPage(clean_driver, dropzone, "multiple")
     page.js(HEAR)
-    assert accessible(clean_driver)[:4] == [
-        "Deliver your files", page.text("title"), page.text("hint"), "button Choose files",
+    assert accessible(clean_driver)[:5] == [
+        "Deliver your files", "group ", page.text("title"), page.text("hint"), "button Choose files",
     ]  # fmt: skip
 
     dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
@@ -89,6 +90,23 @@ def test_a_screen_reader_tells_a_whole_upload(clean_driver: Chromium, dropzone: 
     assert "Uploaded · 4.2 MB" in accessible(clean_driver)
     said = page.js("return said")
     assert 3 <= len(said) <= 5, f"few sentences: {said}"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "before"),
+    [
+        ("id=house", "<label for=house>Pictures of the house</label>"),
+        ('aria-label="Pictures of the house"', ""),
+        ("aria-labelledby=what", "<h2 id=what>Pictures of the house</h2>"),
+    ],
+)
+def test_the_field_has_the_name_that_its_label_gives_it(
+    clean_driver: Chromium, dropzone: Stage, attributes: str, before: str
+) -> None:
+    ElementPage(clean_driver, dropzone, attributes, before)
+    tree = accessible(clean_driver)
+    assert "button Choose a file" in tree[tree.index("group Pictures of the house") :]
+    assert complaints(clean_driver) == []
 
 
 def test_no_motion_and_forced_colours(clean_driver: Chromium, gallery: Gallery) -> None:

@@ -52,7 +52,7 @@ export class IncomingUpload extends Base {
   is_apart = false; // the app takes files only: each one of a folder is an upload
   refused = /** @type {string[]} */ ([]);
   seen = /** @type {Map<number, ItemSnapshot>} */ (new Map());
-  tickets_now = /** @type {string[]} */ ([]);
+  tickets_now = '';
   is_disabled = false;
   asks = false; // whether everything is to be cancelled
   is_reset = false; // what is being cancelled leaves the list
@@ -73,6 +73,7 @@ export class IncomingUpload extends Base {
 
   constructor() {
     super();
+    this.internals.role = 'group'; // so that a label names it
     add_style(this.shadow, css);
   }
 
@@ -283,35 +284,39 @@ export class IncomingUpload extends Base {
   act(action, key) {
     const { queue, inputs, panel } = this;
     const item = this.item(key);
-    const begun = this.begun.find(({ upload_id }) => upload_id === key);
+    const begun = /** @type {Unfinished} */ (this.begun.find(({ upload_id }) => upload_id === key)); // only its row has such a button
     this.asks = action === 'cancel_all';
-    if (action === 'choose') this.choose(null);
-    if (action === 'choose_folder') inputs.folder.click();
-    if (action === 'take_photo') inputs.camera.click();
-    if (action === 'close') this.refused = [];
-    if (action === 'pause_all') queue.pause();
-    if (action === 'resume_all') queue.resume();
-    if (action === 'retry_all') queue.retry();
-    if (action === 'cancel_really') queue.cancel();
-    if (action === 'cancel_really' || (action === 'cancel' && !item)) this.stop_reading();
-    if (action === 'clear') queue.clear();
-    if (action === 'continue_all') this.begun.forEach((upload) => upload.handle && !upload.live && this.reopen(upload));
-    if (item) {
-      if (action === 'pause') item.pause();
-      if (action === 'resume' && item.can_resume) item.resume();
-      else if (action === 'resume' && item.uploader) item.uploader.pause('unpause'); // another window has paused it
-      if (action.startsWith('retry')) item.retry();
-      if (action === 'cancel') item.cancel();
-      if (action === 'dismiss') queue.remove(item);
-    }
-    if (begun) {
-      if (action === 'continue') this.reopen(begun);
-      if (action.startsWith('find')) this.choose(begun);
-      if (action === 'forget') {
+    /** @type {Record<string, (() => unknown) | undefined>} */
+    const actions = {
+      choose: () => this.choose(null),
+      choose_folder: () => inputs.folder.click(),
+      take_photo: () => inputs.camera.click(),
+      close: () => { this.refused = []; },
+      pause_all: () => queue.pause(),
+      resume_all: () => queue.resume(),
+      retry_all: () => queue.retry(),
+      cancel_really: () => {
+        queue.cancel();
+        this.stop_reading();
+      },
+      clear: () => queue.clear(),
+      continue_all: () => this.begun.forEach((upload) => upload.handle && !upload.live && this.reopen(upload)),
+      continue: () => this.reopen(begun),
+      find_file: () => this.choose(begun),
+      find_folder: () => this.choose(begun),
+      forget: () => {
         this.begun = this.begun.filter((upload) => upload !== begun);
         forget(key, this.server_options);
-      }
-    }
+      },
+      pause: () => item?.pause(),
+      // Another window may have paused it.
+      resume: () => (item?.can_resume ? item.resume() : item?.uploader?.pause('unpause')),
+      retry: () => item?.retry(),
+      retry_now: () => item?.retry(),
+      cancel: () => (item ? item.cancel() : this.stop_reading()),
+      dismiss: () => item && queue.remove(item),
+    };
+    actions[action]?.();
     this.draw();
     if (action === 'show_failed') panel.go_to_failed();
   }
@@ -441,12 +446,12 @@ export class IncomingUpload extends Base {
     const is_missing = this.required && !value.length;
     internals.setValidity({ customError: is_busy, valueMissing: is_missing },
       is_busy ? texts.busy : is_missing ? texts.missing : '', this.panel.anchor());
-    if (value.join() === this.tickets_now.join()) return;
-    this.tickets_now = value;
     const data = new FormData();
     value.forEach((ticket) => data.append(this.name, ticket));
     internals.setFormValue(this.name ? data : null);
-    this.tell('change');
+    const before = this.tickets_now;
+    this.tickets_now = String(value);
+    if (this.tickets_now !== before) this.tell('change');
   }
 }
 

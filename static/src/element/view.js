@@ -73,14 +73,12 @@ export function view(now, texts, lang) {
   const { begun, files, refused, multiple } = now;
   const count = files.length;
   return {
-    trouble: now.trouble,
+    ...now,
     zone: now.trouble ? '' : multiple || !count ? (count + begun.length ? 'compact' : 'large') : '', // a single file takes its place
     disabled: now.disabled || now.trouble !== '',
     title: title_of(now, texts),
     hint: now.max_bytes ? (now.directory ? texts.limit_folders : texts.limit)(format.size(now.max_bytes)) : now.touch ? texts.resumes : multiple ? texts.paste_files : texts.paste_file,
     choose: multiple ? texts.choose_files : texts.choose_file,
-    directory: now.directory,
-    camera: now.camera,
     refused: refused.length > 3 ? [...refused.slice(0, 3), texts.and_more(refused.length - 3)] : refused,
     refused_title: refused.length ? texts.not_added(refused.length) : '',
     begun: begun.map((upload) => row_of(upload, now, texts, format)),
