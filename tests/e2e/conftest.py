@@ -39,7 +39,8 @@ def driver(engine: str, browsers: Callable[[str], Browser]) -> Browser:
 
 @pytest.fixture
 def clean_driver(driver: Browser) -> Iterator[Browser]:
-    """The browser. No script may fail in the test, and none that is a file's name may run."""
+    """The browser, which has nothing stored. No script may fail, and none that is a file's name may run."""
+    driver.leave()
     driver.errors.clear()
     yield driver
     try:
@@ -47,7 +48,7 @@ def clean_driver(driver: Browser) -> Iterator[Browser]:
         assert driver.execute_script("return window.hacked") is None
     finally:
         driver.execute_script("window.onbeforeunload = null")
-        driver.get("about:blank")
+        driver.leave()
 
 
 @pytest.fixture

@@ -49,6 +49,16 @@ WATCH_ERRORS: Final = """
 
 IS_LOADED: Final = "return !window.isLeft && document.readyState === 'complete'"
 TELL_ERRORS: Final = "return (window.uncaught || []).splice(0)"
+FORGET_ALL_PAGES: Final = """
+    const done = arguments[0];
+    Services.clearData.deleteData(Ci.nsIClearDataService.CLEAR_DOM_STORAGES, () => done());
+"""
+FORGET_THIS_PAGE: Final = """
+    if (!location.protocol.startsWith("http")) return;
+    Storage.prototype.setItem = () => {};
+    localStorage.clear();
+    sessionStorage.clear();
+"""
 AFTER_A_FRAME: Final = """
     const done = arguments[0];
     requestAnimationFrame(() => requestAnimationFrame(() => done()));
@@ -114,6 +124,11 @@ class Chromium(PageTellsErrors, webdriver.Chrome):
             self._watched_tabs.add(tab)
         super().get(url)
 
+    def leave(self) -> None:
+        """Leaves the page, and forgets what all have stored: other tests have pages of the same origin."""
+        self.get("about:blank")
+        self.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+
     def look_like(self, scheme: str, width_px: int) -> None:
         """Sets the colour scheme that the system wishes for ("light", "dark"), and the width of the page."""
         wish = {"name": "prefers-color-scheme", "value": scheme}
@@ -143,6 +158,12 @@ class Firefox(webdriver.Firefox):
         self.set_script_timeout(DEADLINE_S)
         self.errors: list[str] = []
         watch_errors(self, self.errors)
+
+    def leave(self) -> None:
+        """Leaves the page, and forgets what pages have stored."""
+        self.get("about:blank")
+        with self.context(self.CONTEXT_CHROME):
+            self.execute_async_script(FORGET_ALL_PAGES)
 
     def look_like(self, scheme: str, width_px: int) -> None:
         """Sets the colour scheme that the system wishes for ("light", "dark"), and the width of the page."""
@@ -184,6 +205,11 @@ class WebKit(PageTellsErrors, webdriver.WebKitGTK):
         """Loads a page, and looks for errors in its scripts from then on."""
         super().get(url)
         self.execute_script(WATCH_ERRORS)
+
+    def leave(self) -> None:
+        """Leaves the page, and forgets what it has stored. The driver can't make it forget other pages."""
+        self.execute_script(FORGET_THIS_PAGE)
+        self.get("about:blank")
 
     def look_like(self, scheme: str, width_px: int) -> None:
         """Sets the colour scheme that the system wishes for ("light", "dark"), and the width of the page."""
