@@ -945,7 +945,8 @@ var IncomingUpload = class extends Base {
       if (this.isConnected) return;
       this.leave();
       this.speech.stop();
-      this.leave_queue();
+      this.stop_reading();
+      this.own_queue?.leave_unfinished();
     });
   }
   attributeChangedCallback() {
@@ -979,13 +980,6 @@ var IncomingUpload = class extends Base {
     clearTimeout(this.timer);
     this.timer = 0;
   }
-  /** Stops the uploads of its own queue without cancelling them: they can be continued. */
-  leave_queue() {
-    this.own_queue?.dispose();
-    this.own_queue = null;
-    this.stop_reading();
-    this.seen.clear();
-  }
   /** @param {boolean} disabled by its attribute or by a fieldset */
   formDisabledCallback(disabled) {
     this.is_disabled = disabled;
@@ -1015,7 +1009,10 @@ var IncomingUpload = class extends Base {
   }
   /** @param {Queue | null} queue */
   set queue(queue) {
-    this.leave_queue();
+    this.own_queue?.dispose();
+    this.own_queue = null;
+    this.stop_reading();
+    this.seen.clear();
     this.page_queue = queue;
     this.connect();
   }

@@ -875,6 +875,17 @@
       }
       this.fill();
     }
+    /** Stops here what has not ended, and takes it off the list: another page can continue it. */
+    leave_unfinished() {
+      const left = this.items.filter(({ ended }) => !ended);
+      left.forEach((item) => this.running.delete(item));
+      this.drop(left);
+      this.keep_time();
+      left.forEach((item) => {
+        item.state = "cancelled";
+        item.dispose();
+      });
+    }
     /** Stops here, and leaves all uploads as they are: another page can continue them. */
     dispose() {
       if (this.is_disposed) return;
@@ -2246,7 +2257,8 @@
         if (this.isConnected) return;
         this.leave();
         this.speech.stop();
-        this.leave_queue();
+        this.stop_reading();
+        this.own_queue?.leave_unfinished();
       });
     }
     attributeChangedCallback() {
@@ -2280,13 +2292,6 @@
       clearTimeout(this.timer);
       this.timer = 0;
     }
-    /** Stops the uploads of its own queue without cancelling them: they can be continued. */
-    leave_queue() {
-      this.own_queue?.dispose();
-      this.own_queue = null;
-      this.stop_reading();
-      this.seen.clear();
-    }
     /** @param {boolean} disabled by its attribute or by a fieldset */
     formDisabledCallback(disabled) {
       this.is_disabled = disabled;
@@ -2316,7 +2321,10 @@
     }
     /** @param {Queue | null} queue */
     set queue(queue) {
-      this.leave_queue();
+      this.own_queue?.dispose();
+      this.own_queue = null;
+      this.stop_reading();
+      this.seen.clear();
       this.page_queue = queue;
       this.connect();
     }

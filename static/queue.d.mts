@@ -193,6 +193,8 @@ export declare class Queue {
   subscribe(listener: () => void, options?: { per_frame?: boolean }): () => void;
   /** The same object until something changes. */
   snapshot(): QueueSnapshot;
+  /** Stops those that have not ended without cancelling, and takes them off the list: they can be continued with their tickets. */
+  leave_unfinished(): void;
   /** Stops here without cancelling: the uploads can be continued with their tickets. */
   dispose(): void;
   readonly is_disposed: boolean;

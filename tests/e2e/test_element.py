@@ -274,6 +274,34 @@ def test_it_continues_when_it_is_moved_and_stops_when_it_is_removed(
     page.wait_for("film.mov", "[Choose the file]")
 
 
+def test_a_field_that_is_removed_and_inserted_again_still_has_what_was_uploaded(
+    clean_driver: Browser, dropzone: Stage
+) -> None:
+    page = ElementPage(clean_driver, dropzone)
+    page.choose(dropzone.file("done.mov", 1, 1)[0])
+    page.wait_for("done.mov", "Uploaded")
+    dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
+    film, sha = dropzone.file("film.mov", 4 * MIB, 2)
+    page.choose(film, dropzone.file("next.mov", 4 * MIB, 3)[0])
+    page.wait_for_bytes("film.mov")
+    before = page.value()
+    page.js("window.uploader = host.queue.items[1].uploader; window.element = host; host.remove()")
+    wait_until(lambda: clean_driver.execute_script("return uploader.state") == "disposed", "it has stopped")
+    assert clean_driver.execute_script("return element.value") == before
+    dropzone.let_go()
+
+    clean_driver.execute_script("document.querySelector('form').append(element)")
+    page.wait_for("film.mov", "[Choose the file]")
+    page.wait_for("done.mov", "Uploaded")
+    assert page.js("return new FormData(host.form).getAll('files')") == before
+    page.choose(film)
+    page.wait_for("film.mov", "Uploaded")
+    assert dropzone.app.uploaded()["film.mov"] == sha
+    assert page.js("return new FormData(host.form).getAll('files')") == page.value()
+    heard = page.heard()
+    assert (len(page.value()), heard.count("upload-finished"), heard.count("change")) == (2, 2, 2)
+
+
 def test_uploads_of_a_queue_of_the_page_continue_without_the_element(
     clean_driver: Browser, dropzone: Stage
 ) -> None:

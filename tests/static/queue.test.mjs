@@ -372,6 +372,31 @@ test('an uploader that can not be made fails its item, for ten thousand as for o
   assert.deepEqual([queue.items[0].message, queue.items[0].reason], ['bad options', 'error']);
 });
 
+test('a queue that leaves what has not ended keeps the rest, and takes more', async () => {
+  const tickets = [];
+  const queue = await queue_of(5, { at_once: 3, get_ticket: (item) => new Promise((resolve) => tickets.push(() => resolve(item.path))) });
+  tickets[0]();
+  tickets[1]();
+  await settled();
+  const [finished, uploading, asking, waiting, paused] = queue.items;
+  paused.pause();
+  finished.uploader.finish();
+  await settled();
+  const { uploader } = uploading;
+  uploader.dispose = function () { this.calls.push('dispose'); };
+  queue.leave_unfinished();
+  tickets.forEach((give) => give());
+  uploader.ack(90);
+  await settled();
+  assert.deepEqual(queue.items, [finished]);
+  assert.deepEqual(uploader.calls, ['start', 'dispose']);
+  assert.deepEqual([uploading, asking, waiting, paused].map((item) => item.uploader), [null, null, null, null]);
+  const { files, running, waiting: in_line, bytes_total } = queue.totals();
+  assert.deepEqual([files, running, in_line, bytes_total], [1, 0, 0, finished.file.size]);
+  queue.add(uploading.file);
+  assert.equal(states(queue), 'finished running');
+});
+
 test('a queue that is disposed of leaves its uploads for others, and says nothing any more', async () => {
   let heard = 0;
   const queue = await queue_of(3, { onchange() { heard += 1; } });

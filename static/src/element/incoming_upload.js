@@ -96,7 +96,8 @@ export class IncomingUpload extends Base {
       if (this.isConnected) return;
       this.leave();
       this.speech.stop();
-      this.leave_queue();
+      this.stop_reading();
+      this.own_queue?.leave_unfinished(); // another element, or the next visit, can continue them
     });
   }
 
@@ -131,14 +132,6 @@ export class IncomingUpload extends Base {
     this.timer = 0;
   }
 
-  /** Stops the uploads of its own queue without cancelling them: they can be continued. */
-  leave_queue() {
-    this.own_queue?.dispose();
-    this.own_queue = null;
-    this.stop_reading();
-    this.seen.clear();
-  }
-
   /** @param {boolean} disabled by its attribute or by a fieldset */
   formDisabledCallback(disabled) {
     this.is_disabled = disabled;
@@ -171,7 +164,10 @@ export class IncomingUpload extends Base {
 
   /** @param {Queue | null} queue */
   set queue(queue) {
-    this.leave_queue();
+    this.own_queue?.dispose();
+    this.own_queue = null;
+    this.stop_reading();
+    this.seen.clear();
     this.page_queue = queue;
     this.connect();
   }

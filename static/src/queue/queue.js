@@ -247,6 +247,18 @@ export class Queue {
     this.fill();
   }
 
+  /** Stops here what has not ended, and takes it off the list: another page can continue it. */
+  leave_unfinished() {
+    const left = this.items.filter(({ ended }) => !ended);
+    left.forEach((item) => this.running.delete(item));
+    this.drop(left);
+    this.keep_time();
+    left.forEach((item) => {
+      item.state = 'cancelled'; // for its ticket, which may still come
+      item.dispose();
+    });
+  }
+
   /** Stops here, and leaves all uploads as they are: another page can continue them. */
   dispose() {
     if (this.is_disposed) return;
