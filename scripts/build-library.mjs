@@ -54,7 +54,7 @@ const FIELD_TARGET = 'es2022'; // all browsers that docs/reference/element.md na
  * name is used by the sources of the element alone, and never as a string.
  */
 const PRIVATE = /^[a-z]+(_[a-z0-9]+)+$/;
-const OF_THE_FIELD = ('act actions asks bar camera connect connection draw facts fraction headline hear inputs inside internals lacks '
+const OF_THE_FIELD = ('act actions asks bar camera connect connection facts fraction headline hear inputs inside internals lacks '
   + 'leave news offer panel picture reopen root seen shadow speech stops take tell timer tone touch trouble waits wanted zone').split(' ');
 const STORED = ['seen_at_ms', 'live_ms'];
 
