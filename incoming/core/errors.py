@@ -499,6 +499,10 @@ class StorageLost(StorageFailed):
     """Another process may own the storage by now. To clients it is a storage that failed."""
 
 
+class NotesLost(StorageFailed):
+    """What was noted of an upload is missing, or some of it: no repetition of this change can succeed."""
+
+
 class Stopping(IncomingError):
     """The server is about to stop."""
 

@@ -12,14 +12,16 @@ import pytest
 import requests
 
 from tests.support.app import ScriptedApp
-from tests.support.client_v2 import ClientV2
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.cluster import Cluster
 from tests.support.data import MIB, FileBytes
+from tests.support.folder_data import FolderData, StreamBytes
 from tests.support.forked import Launcher
 from tests.support.redis_server import RedisServer
 from tests.support.s3_server import S3Server
 from tests.support.waiting import wait_until
 
+FOLDER: Final = FolderData((("a/video.mov", 11 * MIB), ("b", 5)))
 REPEATED: Final = "incoming_store_repeated_calls_total"
 Outage = Callable[[RedisServer], Iterator[None]]
 
@@ -76,3 +78,25 @@ def test_an_outage_of_redis_is_not_called_one_of_s3_and_the_upload_continues(
     says = re.findall(r"Redis \(\S+\) (failed|answers again|refuses a call)", log)
     assert says == (["failed", "answers again"] if outage in (killed, frozen) else ["refuses a call"])
     assert [line for line in metrics.splitlines() if line.startswith(REPEATED)] == [f"{REPEATED} 0.0"]
+
+
+@pytest.mark.parametrize(
+    ("data", "dest_type"), [(FileBytes(16 * MIB, 4), "file"), (StreamBytes(FOLDER.stream), "folder")]
+)
+def test_a_client_hears_of_a_redis_without_its_upload_at_the_next_byte_and_not_after_an_outage_of_s3(
+    tmp_path: Path, s3_server: S3Server, app: ScriptedApp, launcher: Launcher, data: FileBytes, dest_type: str
+) -> None:
+    with (
+        RedisServer(tmp_path / "redis") as redis,
+        Cluster(tmp_path / "cluster", redis, s3_server, 1, launcher, s3_part_mib=5) as cluster,
+    ):
+        [server] = cluster.servers
+        ticket_id = cluster.new_ticket(app, destType=dest_type)
+        client = ClientV2(server.url, ticket_id, data).open()
+        client.send_until_stored(6 * MIB)
+        redis.client().flushall()
+        client.send_chunk()
+        assert client.refusal().code == "storage_failed"
+        with pytest.raises(UploadRefused) as refused:
+            ClientV2(server.url, ticket_id, data).open()
+        assert refused.value.code == "unknown_ticket"

@@ -100,7 +100,7 @@ class FolderStates(Protocol):
     def add(self, ticket_id: str, token: str, state: FolderState, pieces: Sequence[StoredPiece]) -> None:
         """Replaces the state, and appends the pieces that it counts at its end, in one step.
 
-        Raises StorageFailed if there would be a gap, or if there is no state.
+        Raises NotesLost if there would be a gap, or if there is no state.
         """
 
     def replace(self, ticket_id: str, token: str, state: FolderState, pieces: Sequence[StoredPiece]) -> None:

@@ -149,14 +149,14 @@ class Manifests(Protocol):
     ) -> None:
         """Appends parts, and replaces the remainder, in one step. Parts that are there already are skipped.
 
-        Raises StorageFailed if there would be a gap, or if there is no manifest.
+        Raises NotesLost if there would be a gap, or if there is no manifest.
         """
 
     def cut(self, ticket_id: str, token: str, part_count: int, remainder: Remainder | None) -> None:
         """Removes all parts but the first `part_count`, and replaces the remainder, in one step."""
 
     def replace(self, ticket_id: str, token: str, manifest: Manifest) -> None:
-        """Replaces the whole manifest, in one step. Raises StorageFailed if there is none."""
+        """Replaces the whole manifest, in one step. Raises NotesLost if there is none."""
 
     def set_complete(self, ticket_id: str, token: str) -> None:
         """The object has its name. It has no remainder any more."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from incoming.core.errors import StorageFailed, TakenOver
+from incoming.core.errors import NotesLost, TakenOver
 from incoming.core.redis_keys import manifest_key, ticket_key
 from incoming.runtime.redis_connection import Argument, RedisConnection, Script
 
@@ -22,11 +22,11 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
 def change(redis: RedisConnection, script: Script, ticket_id: str, token: str, *arguments: Argument) -> None:
     """Runs such a script, which returns `done` if it has made the change. It may run twice.
 
-    Raises TakenOver if there is a newer claim, StorageFailed.
+    Raises TakenOver if there is a newer claim, NotesLost, StorageFailed.
     """
     keys = [manifest_key(ticket_id), ticket_key(ticket_id)]
     outcome = redis.run(script, keys, [token, *arguments], repeat=True)
     if outcome == b"taken":
         raise TakenOver
     if outcome != b"done":
-        raise StorageFailed
+        raise NotesLost

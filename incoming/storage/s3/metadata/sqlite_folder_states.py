@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from incoming.core.errors import StorageFailed
+from incoming.core.errors import NotesLost
 from incoming.storage.s3.metadata.folder_states import (
     FolderState,
     StoredPiece,
@@ -93,7 +93,7 @@ class SqliteFolderStates:
         row = self._db.execute("select pieces from folders where ticket_id = ?", (ticket_id,)).fetchone()
         before = state.count - len(pieces)
         if row is None or before > row[0]:
-            raise StorageFailed
+            raise NotesLost
         if pieces:
             batch = (ticket_id, before + 1, piece_lines(pieces))
             self._db.execute("insert or replace into folder_pieces values (?, ?, ?)", batch)

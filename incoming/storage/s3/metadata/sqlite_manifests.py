@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from incoming.core.errors import StorageFailed
+from incoming.core.errors import NotesLost
 from incoming.storage.s3.metadata.manifest import Manifest, Remainder, StoredPart
 from incoming.storage.s3.metadata.sqlite_file import SqliteFile
 from incoming.storage.s3.part_plan import PartPlan
@@ -106,7 +106,7 @@ class SqliteManifests:
 
     def _replace_known(self, ticket_id: str, manifest: Manifest) -> None:
         if self._read(ticket_id) is None:
-            raise StorageFailed
+            raise NotesLost
         self._replace(ticket_id, manifest)
 
     def _replace(self, ticket_id: str, manifest: Manifest) -> None:
@@ -132,7 +132,7 @@ class SqliteManifests:
         (count,) = self._db.execute(query, (ticket_id,)).fetchone()
         new = [part for part in parts if part.number > count]
         if [part.number for part in new] != list(range(count + 1, count + 1 + len(new))):
-            raise StorageFailed
+            raise NotesLost
         self._insert(ticket_id, new)
         self._set_remainder(ticket_id, remainder)
 
@@ -145,7 +145,7 @@ class SqliteManifests:
             "update manifests set rest = ? where ticket_id = ?", (_text(remainder), ticket_id)
         )
         if not changed.rowcount:
-            raise StorageFailed  # there is no manifest
+            raise NotesLost  # there is no manifest
 
     def _set_complete(self, ticket_id: str) -> None:
         self._db.execute(

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from incoming.core.errors import StorageFailed, StorageFull
+from incoming.core.errors import NotesLost, StorageFailed, StorageFull
 from incoming.runtime.base import Runtime
 from incoming.storage.s3.store.client import S3Error
 
@@ -55,12 +55,14 @@ class Retries:
         """Makes a change of the metadata, which are not in the store, until it succeeds.
 
         Says nothing of the store. Raises StorageFailed and StorageFull like `run`. Any other error is raised
-        as it is.
+        as it is, and so is NotesLost.
         """
         pauses = _Pauses(self._runtime, self._limit_s)
         while True:
             try:
                 return change()
+            except NotesLost:
+                raise
             except (StorageFailed, StorageFull):
                 if not pauses.has_time or not is_wanted():
                     raise

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from incoming.core.checksum import checksum
-from incoming.core.errors import StorageFailed, TakenOver
+from incoming.core.errors import NotesLost, TakenOver
 from incoming.storage.s3.metadata.manifest import Manifest, Manifests, Remainder, StoredPart
 from incoming.storage.s3.part_plan import PartPlan
 
@@ -77,14 +77,14 @@ class ManifestsContract:
 
     def test_a_gap_is_refused_and_changes_nothing(self, begun: Manifests) -> None:
         begun.add(ID, "token", PARTS[:1], None)
-        with pytest.raises(StorageFailed):
+        with pytest.raises(NotesLost):
             begun.add(ID, "token", PARTS[2:], REMAINDER)
         assert begun.read(ID) == replace(NEW, parts=PARTS[:1])
 
     def test_nothing_is_added_to_what_is_not_there(self, manifests: Manifests) -> None:
-        with pytest.raises(StorageFailed):
+        with pytest.raises(NotesLost):
             manifests.add(ID, "token", PARTS, None)
-        with pytest.raises(StorageFailed):
+        with pytest.raises(NotesLost):
             manifests.replace(ID, "token", NEW)
         assert manifests.read(ID) is None
 

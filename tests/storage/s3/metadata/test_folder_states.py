@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from incoming.core.errors import StorageFailed, TakenOver
+from incoming.core.errors import NotesLost, TakenOver
 from incoming.core.redis_keys import ticket_key
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.runtime.redis_connection import RedisConnection
@@ -91,9 +91,9 @@ class FolderStatesContract:
         assert states.pieces(ID) == [piece(1), piece(2)]
         states.add(ID, "", replace(NEW, count=3), [piece(1), piece(2), piece(3)])
         assert states.pieces(ID) == [piece(1), piece(2), piece(3)]
-        with pytest.raises(StorageFailed):
+        with pytest.raises(NotesLost):
             states.add(ID, "", replace(NEW, count=5), [piece(5)])
-        with pytest.raises(StorageFailed):
+        with pytest.raises(NotesLost):
             states.add("unknown", "", NEW, [])
 
     def test_an_older_claim_changes_nothing(self, states: FolderStates) -> None:
