@@ -13,6 +13,7 @@ from tests.support.browser import (
     TURNING_NAME,
     Card,
     file_dialog_answered,
+    focused,
     held,
     picture,
     press,
@@ -372,3 +373,45 @@ def test_the_page_works_with_the_keyboard_alone(clean_driver: Browser, dynamic: 
     dynamic.let_go()
     page.wait_for_text(".output_state_msg", "Finished")
     assert dynamic.app.uploaded() == {"holiday.mov": sha256}
+
+
+def test_the_focus_is_never_lost_and_the_controls_of_each_card_have_names_of_their_own(
+    clean_driver: Browser, dynamic: Stage
+) -> None:
+    page = Page(clean_driver, dynamic)
+    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
+    names = ["first.mov", "second.mov"]
+    cards = page.upload(*(dynamic.file(name, 16 * MIB)[0] for name in names))
+    dynamic.hold_at(0.1, *cards)
+    for name, card in zip(names, cards, strict=True):
+        controls = ("progress", ".input_pause", ".input_btn_cancel", "summary")
+        assert [card.find(control).accessible_name for control in controls] == [
+            f"Progress: {name}", f"Pause: {name}", f"Cancel: {name}", f"All properties: {name}",
+        ]  # fmt: skip
+    press(clean_driver, Keys.TAB, Keys.TAB, Keys.TAB)
+    assert focused(clean_driver) == "Cancel: second.mov"
+    press(clean_driver, Keys.ENTER)
+    cards[1].wait_for_text(".output_state_msg", "Cancelled")
+    assert focused(clean_driver) == "second.mov"
+    press(clean_driver, Keys.TAB)
+    assert focused(clean_driver) == "All properties: second.mov"
+
+
+def test_the_list_of_files_is_not_replaced_while_it_has_the_focus(
+    clean_driver: Browser, dynamic: Stage
+) -> None:
+    fetched = (
+        "return performance.getEntriesByType('resource').filter(({ name }) => name === location.href).length"
+    )
+    page = Page(clean_driver, dynamic)
+    page.upload(dynamic.file("first.mov", 1)[0])
+    page.wait_for_text("#files", "first.mov")
+    path, _ = dynamic.file("second.mov", 16 * MIB)
+    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
+    (card,) = page.upload(path)
+    dynamic.hold_at(0.1, card, length_bytes=16 * MIB)
+    clean_driver.execute_script("document.querySelector('#files a').focus()")
+    dynamic.let_go()
+    card.wait_for_text(".output_state_msg", "Finished")
+    wait_until(lambda: clean_driver.execute_script(fetched) == 2, "the new list is there")
+    assert focused(clean_driver) == "first.mov"

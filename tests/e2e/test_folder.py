@@ -7,9 +7,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.stage import SLOW_BYTES_PER_S, Stage, change_unnoticed
-from tests.support.browser import TURNING_NAME, Card, picture
+from tests.support.browser import TURNING_NAME, Card, focused, picture, press
 from tests.support.engines import Chromium
 
 
@@ -119,3 +120,24 @@ def test_an_upload_that_no_folder_can_resume_any_more_is_forgotten_and_begun_ane
     page.choose(place)
     page.wait_for_text("#finished", "Finished: Holiday has arrived.")
     assert kept(folder, "Holiday") == {path: (place / path).read_bytes() for path in files}
+
+
+@pytest.mark.engines("chromium")
+def test_the_focus_is_never_lost_when_a_control_can_no_longer_be_used(
+    clean_driver: Chromium, folder: Stage, tmp_path: Path
+) -> None:
+    make_folder(tmp_path / "Holiday", 120, 100_000)
+    clean_driver.get(folder.app.url)
+    page = Card(clean_driver)
+    folder.network.bytes_per_s = SLOW_BYTES_PER_S
+    press(clean_driver, Keys.TAB)
+    page.choose(tmp_path / "Holiday")
+    folder.hold_at(0.3, page, length_bytes=12_000_000)
+    assert focused(clean_driver) == "card"
+    press(clean_driver, Keys.TAB, Keys.TAB)
+    assert focused(clean_driver) == "cancel"
+    press(clean_driver, Keys.ENTER)
+    page.wait_for_text("#problem", "cancelled")
+    assert focused(clean_driver) == "card"
+    press(clean_driver, Keys.TAB)
+    assert focused(clean_driver) == "again"

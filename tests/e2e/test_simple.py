@@ -15,6 +15,7 @@ from tests.support.browser import (
     TURNING_NAME,
     Card,
     file_dialog_answered,
+    focused,
     picture,
     press,
     seen_progress,
@@ -219,6 +220,25 @@ def test_the_page_works_with_the_keyboard_alone(clean_driver: Browser, simple: S
     press(clean_driver, Keys.TAB, Keys.ENTER)
     page.wait_for_text("ul", "holiday.mov")
     assert simple.app.uploaded() == {"holiday.mov": sha256}
+
+
+def test_the_focus_is_never_lost_when_a_control_can_no_longer_be_used(
+    clean_driver: Browser, simple: Stage
+) -> None:
+    path, _ = simple.file("holiday.mov", 16 * MIB)
+    page = open_page(clean_driver, simple)
+    simple.network.bytes_per_s = SLOW_BYTES_PER_S
+    with file_dialog_answered(clean_driver, path):
+        press(clean_driver, Keys.TAB, Keys.SPACE)
+    simple.hold_at(0.1, page)
+    assert focused(clean_driver) == "card"
+    press(clean_driver, Keys.TAB, Keys.TAB)
+    assert focused(clean_driver) == "cancel"
+    press(clean_driver, Keys.ENTER)
+    page.wait_for_text("#problem", "cancelled")
+    assert focused(clean_driver) == "card"
+    press(clean_driver, Keys.TAB)
+    assert focused(clean_driver) == "again"
 
 
 @pytest.mark.everywhere

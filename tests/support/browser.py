@@ -81,6 +81,12 @@ def press(driver: Browser, *keys: str) -> None:
     ActionChains(driver).send_keys(*keys).perform()
 
 
+def focused(driver: Browser) -> str:
+    """Returns the id of what has the focus on the page, or else the name that a screen reader says."""
+    script = "const at = document.activeElement; return at.id || at.ariaLabel || at.textContent.trim()"
+    return str(driver.execute_script(script))
+
+
 @contextlib.contextmanager
 def held(driver: Browser, button: WebElement) -> Iterator[None]:
     """Within it the mouse is pressed on the button, and then released: a click, as slow as a person's."""
