@@ -80,18 +80,16 @@ def test_an_outage_of_redis_is_not_called_one_of_s3_and_the_upload_continues(
     assert [line for line in metrics.splitlines() if line.startswith(REPEATED)] == [f"{REPEATED} 0.0"]
 
 
-@pytest.mark.parametrize(
-    ("data", "dest_type"), [(FileBytes(16 * MIB, 4), "file"), (StreamBytes(FOLDER.stream), "folder")]
-)
+@pytest.mark.parametrize("data", [FileBytes(16 * MIB, 4), StreamBytes(FOLDER.stream)], ids=["file", "folder"])
 def test_a_client_hears_of_a_redis_without_its_upload_at_the_next_byte_and_not_after_an_outage_of_s3(
-    tmp_path: Path, s3_server: S3Server, app: ScriptedApp, launcher: Launcher, data: FileBytes, dest_type: str
+    tmp_path: Path, s3_server: S3Server, app: ScriptedApp, launcher: Launcher, data: FileBytes
 ) -> None:
     with (
         RedisServer(tmp_path / "redis") as redis,
         Cluster(tmp_path / "cluster", redis, s3_server, 1, launcher, s3_part_mib=5) as cluster,
     ):
         [server] = cluster.servers
-        ticket_id = cluster.new_ticket(app, destType=dest_type)
+        ticket_id = cluster.new_ticket(app, destType="folder" if isinstance(data, StreamBytes) else "file")
         client = ClientV2(server.url, ticket_id, data).open()
         client.send_until_stored(6 * MIB)
         redis.client().flushall()
