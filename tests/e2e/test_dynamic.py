@@ -33,6 +33,8 @@ PROPERTIES = {
     *("state_msg", "error_msg", "cancel_msg", "error_code"),
     *("connected", "paused", "can_pause", "finished", "cancelling", "cancelled", "can_cancel"),
 }
+# In one call: the page makes its list anew whenever an upload has finished.
+LISTED = "return [...document.querySelectorAll('#files a')].map((link) => [link.innerText, link.href])"
 NASTY_NAMES = {  # on the user's disk, and in the app's folder
     "<img src=x onerror=window.hacked=1>.txt": "<img src=x onerror=window.hacked=1>.txt",
     "'single' \"double\" `back`.txt": "'single' \"double\" `back`.txt",
@@ -282,8 +284,8 @@ def test_nasty_names_are_shown_as_text_and_harm_nobody(clean_driver: Browser, dy
     for card, name in zip(cards, NASTY_NAMES, strict=True):
         card.wait_for_text(".output_state_msg", "Finished")
         assert card.text(".name") == name
-    links = wait_until(
-        lambda: found if len(found := clean_driver.find_elements(By.CSS_SELECTOR, "#files a")) == 7 else [],
+    listed = wait_until(
+        lambda: found if len(found := dict(clean_driver.execute_script(LISTED))) == 7 else {},
         "all are listed",
     )
     picture(clean_driver, "dynamic-8-nasty-names")
@@ -291,9 +293,9 @@ def test_nasty_names_are_shown_as_text_and_harm_nobody(clean_driver: Browser, dy
 
     stored = dynamic.app.uploaded()
     assert stored == {NASTY_NAMES[path.name]: sha256 for path, sha256 in files}
-    assert {link.text for link in links} == set(stored)
-    for link in links:
-        assert requests.get(str(link.get_property("href")), timeout=60).content
+    assert set(listed) == set(stored)
+    for url in listed.values():
+        assert requests.get(url, timeout=60).content
 
 
 def test_uploads_resume_automatically_after_the_server_was_killed(
