@@ -403,7 +403,7 @@
     if (!entry || msg && entry === ENGLISH[name]) return msg;
     return typeof entry === "function" ? entry(...args) : entry;
   }
-  var UNITS = ["bytes", "kB", "MB", "GB", "TB"];
+  var UNITS = ["B", "kB", "MB", "GB", "TB"];
   function without_html(text) {
     return String(text === void 0 ? "" : text).replace(/</g, "(").replace(/>/g, ")").replace(/&/g, "+");
   }

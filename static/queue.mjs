@@ -14,7 +14,7 @@ var ENGLISH = {
   unreadable: "The file cannot be read.",
   no_files: "There are no files in this folder.",
   duplicate: "This is already in the list.",
-  units: ["bytes", "kB", "MB", "GB", "TB"],
+  units: ["B", "kB", "MB", "GB", "TB"],
   per_second: (size) => `${size}/s`,
   seconds: (s) => `${s} s`,
   minutes: (min) => `${min} min`,

@@ -146,7 +146,7 @@ async function tell(item, list) { // what became of the files
 
 function describe({ state, message, file, bytes_acked, uploader }) {
   const { files_total } = file; // of a folder
-  if (state === "finished") return `Finished · ${files_total ? `${count(files_total - uploader.left_out.length)} · ` : ""}${size(file.size)}`;
+  if (state === "finished") return `Finished · ${files_total ? stored_of(file, new Set(uploader.left_out)) : size(file.size)}`;
   if (state === "failed") return message;
   if (state === "cancelled") return message || "Cancelled.";
   const sizes = bytes_acked ? `${percent(bytes_acked / file.size)} · ${size(bytes_acked)} of ${size(file.size)}` : size(file.size);
@@ -156,6 +156,11 @@ function describe({ state, message, file, bytes_acked, uploader }) {
   if (!uploader) return message || `Starting · ${amount}`;
   if (!uploader.bytes_per_s || bytes_acked === file.size) return `${amount} · ${uploader.state_msg}`;
   return `${amount} · ${size(uploader.bytes_per_s)}/s${time_left(uploader.seconds_left)}`;
+}
+
+function stored_of({ entries }, left_out) { // how many files of a folder the app has, and their size
+  const files = entries.filter((entry) => entry.file && !left_out.has(entry.path));
+  return `${count(files.length)} · ${size(files.reduce((sum, file) => sum + file.size, 0))}`;
 }
 
 function draw_total() {
@@ -256,7 +261,7 @@ const isolated = (name) => `\u2068${name}\u2069`; // a name that turns text, suc
 const number = (value) => value.toLocaleString("en");
 const count = (files) => `${number(files)} ${files === 1 ? "file" : "files"}`;
 const percent = (fraction) => `${Math.floor(100 * fraction)} %`;
-const size = (bytes) => bytes < 1e3 ? `${bytes} bytes` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB`
+const size = (bytes) => bytes < 1e3 ? `${bytes} B` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB`
   : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 const time_left = (s) => s === null ? "" : s < 60 ? ` · ${Math.ceil(s)}\u00a0s\u00a0left`
   : s < 3600 ? ` · ${Math.ceil(s / 60)}\u00a0min\u00a0left` : ` · ${Math.floor(s / 3600)}\u00a0h ${Math.floor(s % 3600 / 60)}\u00a0min\u00a0left`;

@@ -85,7 +85,7 @@ export function text_of({ key, args = [], msg = '' }, own) {
   return typeof entry === 'function' ? entry(...args) : entry;
 }
 
-const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
 
 /**
  * Returns a text from elsewhere without the characters that mean something in HTML.

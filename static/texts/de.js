@@ -143,7 +143,7 @@
     unreadable: "Die Datei lässt sich nicht lesen.",
     no_files: "In diesem Ordner sind keine Dateien.",
     duplicate: "Das steht schon in der Liste.",
-    units: ["Bytes", "kB", "MB", "GB", "TB"],
+    units: ["B", "kB", "MB", "GB", "TB"],
     per_second: (size) => `${size}/s`,
     seconds: (s) => `${s} s`,
     minutes: (min) => `${min} min`,

@@ -107,7 +107,7 @@ def test_the_page_says_which_files_were_left_out_and_which_were_renamed(
     dropzone.network.bytes_per_s = 0
     page.row("album").wait_for_text(".told", "z.bin could not be read and was left out.")
     page.row("album").wait_for_text(".told", "is now b_.bin.")
-    page.row("album").wait_for_text(".state", "Finished · 2 files")
+    page.row("album").wait_for_text(".state", "Finished · 2 files · 4.2 MB")
     picture(clean_driver, "dropzone-15-left-out")
     assert grave(clean_driver) == []
     wanted["album/b_.bin"] = wanted.pop("album/b\x07.bin")

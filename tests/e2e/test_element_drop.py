@@ -139,7 +139,7 @@ def test_folders_and_files_that_are_dropped_together_are_an_upload_each(
     uploaded = [
         "album Uploaded · 2.2 kB 2 files [Remove from the list]",
         "scans Uploaded · 1.1 kB 1 file [Remove from the list]",
-        "single.txt Uploaded · 5 bytes [Remove from the list]",
+        "single.txt Uploaded · 5 B [Remove from the list]",
     ]
     page.wait_until(lambda: sorted(page.shown()) == uploaded, "they are uploaded")
     assert page.text("headline") == "4 of 4 files uploaded"

@@ -67,7 +67,7 @@ def test_the_list_shows_what_has_arrived_and_gives_it_back(clean_driver: Browser
     page.wait_for_text("ul", "notes.txt")
     picture(clean_driver, "simple-4-list")
 
-    assert "5,000 bytes" in page.text("ul")
+    assert "5,000 B" in page.text("ul")
     answer = requests.get(str(page.find("ul a").get_property("href")), timeout=60)
     assert answer.content == path.read_bytes()
     assert answer.headers["Content-Disposition"] == "attachment"

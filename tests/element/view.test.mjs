@@ -17,7 +17,7 @@ const row = (...args) => seen(with_files([file(...args)])).row_at(0);
 test('one line says how far an upload is, how fast, and how long it takes', () => {
   assert.equal(facts('a', 'uploading', { ...at(0.61), bytes_per_s: 4.02e6, seconds_left: 8.4 }), '61 % · 4.0 MB/s · 9 s left');
   assert.equal(facts('a', 'uploading', at(0.61)), '61 % of 124.6 MB');
-  assert.equal(facts('a', 'uploading', { ...at(0.999999), bytes_per_s: 1, seconds_left: null }), '99 % · 1 bytes/s');
+  assert.equal(facts('a', 'uploading', { ...at(0.999999), bytes_per_s: 1, seconds_left: null }), '99 % · 1 B/s');
   assert.equal(facts('a', 'uploading', { ...at(0.5), bytes_per_s: 5, reason: 'slow_read', message: 'Slow.' }), '50 % · Slow');
   assert.equal(facts('a', 'failed', { ...ended, message: 'It is gone. Try again.' }), 'It is gone. Try again.', 'two sentences have their full stops');
 });

@@ -234,7 +234,7 @@ def test_the_list_has_the_latest_files_first_and_no_hidden_ones(dropzone: Hosted
         dropzone.upload(ticket(dropzone, f"{number}.txt"), "a.txt", number)
     shown = dropzone.web.get("/").html.find(id="stored")
     assert [link.text for link in shown.find_all("a")] == [f"{n}.txt" for n in range(102, 2, -1)]
-    assert "102 bytes" in shown.li.text
+    assert "102 B" in shown.li.text
     assert "The newest 100 of 103 files." in shown.text
 
 

@@ -136,7 +136,7 @@ def test_the_list_has_the_latest_file_first_with_size_and_date(simple: HostedExa
         simple.upload(ticket(simple), name, length_bytes)
     items = simple.web.get("/").html.find_all("li")
     assert [item.a.text for item in items] == ["<b>new.txt", "old.txt"]
-    assert "12,345 bytes, " in items[0].text
+    assert "12,345 B, " in items[0].text
 
 
 def test_without_a_server_the_page_says_so(tmp_path: Path) -> None:

@@ -238,7 +238,7 @@ test('another file is refused with a sentence that tells which one is meant', as
 });
 
 test('sizes of files are told as people say them, and what is not known is left out', async () => {
-  for (const [bytes, text] of [[1, '1 bytes'], [999, '999 bytes'], [1000, '1.0 kB'], [5e9, '5.0 GB'], [7e15, '7000.0 TB']]) {
+  for (const [bytes, text] of [[1, '1 B'], [999, '999 B'], [1000, '1.0 kB'], [5e9, '5.0 GB'], [7e15, '7000.0 TB']]) {
     const page = new Page();
     const uploader = await page.uploading();
     page.socket.refuses(22, 'length_mismatch', { FileName: 'a.txt', FileLengthBytes: bytes });

@@ -16,7 +16,7 @@ export const ENGLISH = {
   unreadable: 'The file cannot be read.',
   no_files: 'There are no files in this folder.',
   duplicate: 'This is already in the list.',
-  units: ['bytes', 'kB', 'MB', 'GB', 'TB'],
+  units: ['B', 'kB', 'MB', 'GB', 'TB'],
   per_second: (size) => `${size}/s`,
   seconds: (s) => `${s}\u00a0s`,
   minutes: (min) => `${min}\u00a0min`,

@@ -80,7 +80,7 @@ const GERMAN = {
   unreadable: 'Die Datei lässt sich nicht lesen.',
   no_files: 'In diesem Ordner sind keine Dateien.',
   duplicate: 'Das steht schon in der Liste.',
-  units: ['Bytes', 'kB', 'MB', 'GB', 'TB'],
+  units: ['B', 'kB', 'MB', 'GB', 'TB'],
   per_second: (size) => `${size}/s`,
   seconds: (s) => `${s}\u00a0s`,
   minutes: (min) => `${min}\u00a0min`,
