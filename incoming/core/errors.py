@@ -478,6 +478,13 @@ class StorageFull(IncomingError):
         super().__init__(f"The server has no space for this file at the moment{sizes}.")
 
 
+class RegistryFull(StorageFull):
+    """What keeps the tickets has no memory left, however much room there is for files."""
+
+    def __init__(self) -> None:
+        IncomingError.__init__(self, "The server has no memory left for its list of uploads.")
+
+
 class StorageFailed(IncomingError):
     """The storage refused to read or write."""
 

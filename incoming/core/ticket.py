@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import hmac
+import re
 from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
@@ -84,6 +85,7 @@ class IllegalTransition(WrongState):
 
 SHORT_ID_CHARS: Final = 8
 """How much of an id logs and lists show. The whole id is a secret: it allows the upload."""
+_WHOLE_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 FILE: Final = "file"
 FOLDER: Final = "folder"
 DEST_TYPES: Final = (FILE, FOLDER)
@@ -95,6 +97,11 @@ _SECRET_FIELDS: Final = frozenset({"secret", "token", "metadata", "return_url", 
 def short_id(ticket_id: str) -> str:
     """Returns what logs and lists show of the id of a ticket, or of a part."""
     return ticket_id[:SHORT_ID_CHARS]
+
+
+def with_short_ids(text: str) -> str:
+    """Returns a text for logs: whoever reads the whole id of a ticket may upload."""
+    return _WHOLE_ID.sub(lambda found: short_id(found[0]), text)
 
 
 class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -1,7 +1,7 @@
 """Calls to a Redis or Valkey: scripts that are one step, reads, and a channel of messages.
 
 Each call has a time limit, and nothing is retried but what is safe to run twice. Whatever fails is
-StorageFailed with its cause; StorageFull when Redis has no memory left. Only this module imports redis-py,
+StorageFailed with its cause; RegistryFull when Redis has no memory left. Only this module imports redis-py,
 which is an extra. So import it only where a Redis is configured.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from incoming.core.errors import BadSetting, IncomingError, StorageFailed, StorageFull
+from incoming.core.errors import BadSetting, IncomingError, RegistryFull, StorageFailed
 from incoming.core.stats import CALL_BUCKETS_S, Lag, StoreFigures
 from incoming.runtime.base import Runtime
 from incoming.runtime.logs import LogRateLimit
@@ -99,7 +99,7 @@ class RedisConnection:
         """Runs a script and returns its reply.
 
         With `repeat` it is run again when its answer was lost. So it has to be a script that may run twice.
-        Raises StorageFailed, StorageFull. Then the script may have run, or may not.
+        Raises StorageFailed, RegistryFull. Then the script may have run, or may not.
         """
         return self._call(lambda: self._evaluate(script, keys, args), repeat=repeat)
 
@@ -109,7 +109,7 @@ class RedisConnection:
         return self._call(lambda: self._evaluate(script, keys, (*args, next(marks))), repeat=True)
 
     def read(self, *command: Argument) -> Any:
-        """Makes a call that may be made twice, and returns its reply. Raises StorageFailed, StorageFull."""
+        """Makes a call that may be made twice, and returns its reply. Raises StorageFailed, RegistryFull."""
         return self._call(lambda: self._client.execute_command(*command), repeat=True)
 
     def read_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
@@ -187,7 +187,7 @@ class RedisConnection:
             yield
         except redis.OutOfMemoryError as exc:
             self._failed(exc)
-            raise StorageFull from exc
+            raise RegistryFull from exc
         except IncomingError as exc:
             self._failed(exc)
             raise
@@ -206,6 +206,7 @@ class RedisConnection:
         self.is_away = True
         if isinstance(exc, redis.ResponseError):  # it answers, and refuses this call, perhaps no other
             why_not = _reason(exc)
+            exc.args = (why_not,)  # for those who log what this leads to
             if self._refusals.allows(why_not):
                 log.error(
                     "Redis (%(redis)s) refuses a call: %(error)s", {"redis": self.address, "error": why_not}

@@ -2,7 +2,7 @@
 
 A refusal is an error that ends a connection, a claim of a client or a request of an app, or a handover that
 the app does not accept. Each is counted by its kind and its code. It is logged once, unless there are very
-many.
+many. In an outage all tries of all clients are refused for the same reason, so the log has that reason once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
-from incoming.core.errors import IncomingError
+from incoming.core.errors import IncomingError, StorageFailed, StorageFull
 from incoming.core.stats import Counters
 from incoming.core.ticket import short_id
 from incoming.runtime.logs import LogRateLimit, SourceLogLimit
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 LOGGED_PER_INTERVAL: Final = 20
 LOG_INTERVAL_S: Final = 60.0
 """Strangers can cause refusals. This many lines of one kind and code are logged in this time."""
+OUTAGE_INTERVAL_S: Final = 300.0
+"""Refusals for the same reason of the storage, or of what keeps the tickets, are logged once in this time."""
 _FOR_THE_OPERATOR: Final = frozenset((401, 403, 429))
 """HTTP statuses of refusals that a setting or the app's developer can mend."""
 
@@ -41,6 +43,7 @@ class Refusals:
     def __init__(self, counters: Counters, now_s: Callable[[], float]) -> None:
         self._counters = counters
         self._log_limit = LogRateLimit(LOG_INTERVAL_S, LOGGED_PER_INTERVAL, now_s)
+        self._outage_limit = LogRateLimit(OUTAGE_INTERVAL_S, now_s=now_s)
         self._source_limit = SourceLogLimit(LOG_INTERVAL_S, LOGGED_PER_INTERVAL, now_s)
 
     def count(self, kind: Kind, error: IncomingError) -> None:
@@ -50,9 +53,11 @@ class Refusals:
     def record(self, kind: Kind, error: IncomingError, ticket_id: str = "", route: str = "") -> None:
         """Counts a refusal and logs it: `ticket_id` as it was sent, `route` for a request."""
         self.count(kind, error)
-        key = f"{kind} {error.code}"
-        if self._log_limit.allows(key):
-            self._log(kind, error, ticket_id, route, self._log_limit.take_suppressed(key))
+        limit, key = self._log_limit, f"{kind} {error.code}"
+        if cause := _outage(error):
+            limit, key = self._outage_limit, f"{key} {_sort(cause)}"
+        if limit.allows(key):
+            self._log(kind, error, ticket_id, route, limit.take_suppressed(key))
 
     def record_from(self, source: str, kind: Kind, error: IncomingError) -> None:
         """Counts and logs a refusal of something malformed, of which only the source is known.
@@ -67,6 +72,8 @@ class Refusals:
 
     def _log(self, kind: Kind, error: IncomingError, ticket_id: str, route: str, suppressed: int) -> None:
         fields: dict[str, object] = {"what": route or kind.value, "code": error.code, "reason": str(error)}
+        if cause := _outage(error):
+            fields["reason"] = f"{error} ({_words(cause)})"
         fields["more"] = ""
         if suppressed:
             fields["suppressed"] = suppressed
@@ -78,3 +85,18 @@ class Refusals:
             log.log(level, "upload %(ticket)s: %(what)s refused (%(code)s): %(reason)s%(more)s", fields)
         else:
             log.log(level, "%(what)s refused (%(code)s): %(reason)s%(more)s", fields)
+
+
+def _outage(error: IncomingError) -> BaseException | None:
+    """Returns the system's reason if the storage fails, or what keeps the tickets, and not one upload."""
+    return error.__cause__ if isinstance(error, StorageFailed | StorageFull) else None
+
+
+def _sort(cause: BaseException) -> str:
+    """Returns which reason it is. There are few, whatever the texts say."""
+    return f"{type(cause).__name__} {cause.errno if isinstance(cause, OSError) else ''}"
+
+
+def _words(cause: BaseException) -> str:
+    """Returns the reason for people, without file names, which contain ticket ids."""
+    return cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)

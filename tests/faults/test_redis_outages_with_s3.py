@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -60,7 +61,7 @@ def test_an_outage_of_redis_is_not_called_one_of_s3_and_the_upload_continues(
         Cluster(tmp_path / "cluster", redis, s3_server, 1, launcher, s3_part_mib=5) as cluster,
     ):
         [server] = cluster.servers
-        ticket_id = cluster.new_ticket(app)
+        ticket_id, other = cluster.new_ticket(app), cluster.new_ticket(app)
         client = ClientV2(server.url, ticket_id, data, timeout_s=150.0).open()
         client.send_until_stored(6 * MIB)
         with contextmanager(outage)(redis):
@@ -68,13 +69,20 @@ def test_an_outage_of_redis_is_not_called_one_of_s3_and_the_upload_continues(
                 client.send_chunk()
             wait_until(lambda: "Redis (" in server.log_text(), "the log says what fails")
             wait_until(lambda: "can't be written" in server.log_text(), "healthz has noticed")
+            for _ in range(0 if outage is frozen else 3):  # which would let `client` wait for too long
+                told = requests.put(f"{server.url}/incoming/frontend/uploads/{other}", b"a", timeout=60)
+                assert told.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+                assert ("no memory left" in told.text) == (outage is without_memory), told.text
         client.send_until_stored(12 * MIB)
         client.upload()
-        [told] = app.wait_for(1)
-        assert told.sha256 == data.sha256
+        [delivery] = app.wait_for(1)
+        assert delivery.sha256 == data.sha256
         log = server.log_text()
         metrics = requests.get(f"{server.url}/incoming/metrics", timeout=60).text
     assert "the store" not in log and "storage can't" not in log and "Traceback" not in log
+    refused = re.findall(r"claim refused \(\w+\): .+ \((.+)\)\n", log)
+    assert len(refused) == (0 if outage is frozen else 1)
+    assert all(reason in log.partition("claim refused")[0] for reason in refused), "Redis's own words"
     says = re.findall(r"Redis \(\S+\) (failed|answers again|refuses a call)", log)
     assert says == (["failed", "answers again"] if outage in (killed, frozen) else ["refuses a call"])
     assert [line for line in metrics.splitlines() if line.startswith(REPEATED)] == [f"{REPEATED} 0.0"]

@@ -98,7 +98,7 @@ def test_one_fault_that_stops_several_scripts_is_logged_once(
     with RedisServer(tmp_path / "redis", "maxmemory 1") as full:
         connection = opened(full.url)
         for name in ("a", "b", "c"):
-            with pytest.raises(StorageFull):
+            with pytest.raises(StorageFull, match="no memory left for its list of uploads"):
                 connection.run(Script(f"return redis.call('SET', KEYS[1], '{name}')"), [name], repeat=False)
     [said] = [record.getMessage() for record in caplog.records]
     assert said.endswith("refuses a call: command not allowed when used memory > 'maxmemory'.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 
 import pytest
@@ -10,6 +11,7 @@ from incoming.core.errors import (
     BadRequest,
     IncomingError,
     NotAllowed,
+    StorageFailed,
     StorageFull,
     UnknownTicket,
     UploadTooLarge,
@@ -17,7 +19,8 @@ from incoming.core.errors import (
 )
 from incoming.core.stats import Counters
 from incoming.runtime.logs import JsonFormatter
-from incoming.uploads.refusals import LOG_INTERVAL_S, LOGGED_PER_INTERVAL, Kind, Refusals
+from incoming.storage.s3.store.client import S3Error
+from incoming.uploads.refusals import LOG_INTERVAL_S, LOGGED_PER_INTERVAL, OUTAGE_INTERVAL_S, Kind, Refusals
 
 TICKET_ID = "0b8a0f0e-7d3c-4a53-9c3b-0b6f2f1f3a5d"
 
@@ -96,6 +99,36 @@ def test_a_flood_is_counted_whole_and_does_not_flood_the_log(
     time.now_s += LOG_INTERVAL_S
     refusals.record(Kind.CLAIM, UnknownTicket(), TICKET_ID)
     assert caplog.messages[-1].endswith(f"({10_000 - LOGGED_PER_INTERVAL} more were not logged)")
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "told"),
+    [
+        (StorageFailed(), ConnectionError("Redis is away."), "Redis is away."),
+        (StorageFailed(), S3Error("put_object", "SlowDown", 503), "put_object: SlowDown"),
+        (StorageFailed(), OSError(errno.EIO, "Input error", f"data/{TICKET_ID}"), "Input error"),
+        (StorageFull(), MemoryError("used memory > 'maxmemory'"), "used memory > 'maxmemory'"),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_an_outage_is_logged_once_with_its_reason_though_all_clients_try_again(  # noqa: PLR0913, PLR0917
+    refusals: Refusals, counters: Counters, time: Time, caplog: pytest.LogCaptureFixture,
+    error: IncomingError, cause: Exception, told: str,
+) -> None:  # fmt: skip
+    error.__cause__ = cause
+    line = f"upload 0b8a0f0e: claim refused ({error.code}): {error} ({told})"
+    for _ in range(1000):
+        refusals.record(Kind.CLAIM, error, TICKET_ID)
+    assert caplog.messages == [line]
+    assert counters.refusals["claim", error.code] == 1000
+    other = StorageFailed()
+    other.__cause__ = OSError(errno.EROFS, "Read-only file system")
+    refusals.record(Kind.CLAIM, other, TICKET_ID)
+    refusals.record(Kind.CLAIM, type(error)(), TICKET_ID)
+    assert len(caplog.messages) == 3, "neither another reason nor one upload's own trouble is hidden"
+    time.now_s += OUTAGE_INTERVAL_S
+    refusals.record(Kind.CLAIM, error, TICKET_ID)
+    assert caplog.messages[3:] == [f"{line} (999 more were not logged)"]
 
 
 def test_a_malformed_request_is_logged_once_for_each_source_in_an_interval(

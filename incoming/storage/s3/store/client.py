@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from incoming.core.errors import BadSetting, StorageFailed
 from incoming.core.stats import CALL_BUCKETS_S, Lag
+from incoming.core.ticket import with_short_ids
 from incoming.runtime.base import Runtime
 from incoming.runtime.logs import LogRateLimit
 from incoming.storage.s3.metadata.manifest import StoredPart
@@ -70,6 +71,7 @@ class S3Error(Exception):
     """A call failed. `code` is S3's word, or the name of botocore's error where no answer came."""
 
     def __init__(self, operation: str, code: str, status: int = 0, text: str = "") -> None:
+        text = with_short_ids(text)  # an address contains the key
         super().__init__(f"{operation}: {code} {text}".strip())
         self.operation = operation
         self.code = code

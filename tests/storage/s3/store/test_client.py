@@ -29,6 +29,7 @@ from incoming.storage.s3.part_buffer import PartBody, PartBuffer
 from incoming.storage.s3.store.bodies import THREAD_BYTES, send_in_threads
 from incoming.storage.s3.store.client import BucketConfig, PutOptions, S3Client, S3Error
 from tests.support.data import FileBytes
+from tests.support.ports import free_port
 from tests.support.relay import Relay
 from tests.support.s3_place import BUCKET, client_of
 from tests.support.s3_server import STRANGER, S3Server
@@ -214,6 +215,15 @@ def test_without_botocore_a_sentence_says_what_to_install(monkeypatch: pytest.Mo
 def test_a_place_that_is_none_is_refused_in_words() -> None:
     with pytest.raises(BadSetting, match="storage: S3 can't be used"):
         S3Client(BucketConfig("uploads", "no address", "us-east-1", "a", "b"), GeventRuntime())
+
+
+def test_an_error_does_not_show_the_whole_id_of_an_upload() -> None:
+    config = BucketConfig(BUCKET, f"http://127.0.0.1:{free_port()}", "us-east-1", "a", "b")
+    ticket_id = str(uuid.uuid4())
+    key = f"in/rest/{ticket_id}/a-1"
+    with pytest.raises(S3Error) as failed:
+        S3Client(config, GeventRuntime()).put(key, body(b"a"), checksum(b"a"), ticket_id)
+    assert ticket_id not in str(failed.value) and f"/in/rest/{ticket_id[:8]}/a-1" in str(failed.value)
 
 
 def test_keys_are_not_shown() -> None:
