@@ -102,9 +102,12 @@ export declare class IncomingUpload extends HTMLElement {
   server: string;
   name: string;
   accept: string;
-  max_bytes: string;
-  max_files: string;
-  at_once: string;
+  get max_bytes(): string;
+  set max_bytes(value: string | number);
+  get max_files(): string;
+  set max_files(value: string | number);
+  get at_once(): string;
+  set at_once(value: string | number);
   capture: string;
   multiple: boolean;
   directory: boolean;

@@ -203,6 +203,27 @@ const uploader: incoming.Uploader = new Uploader("id", new Blob([]));
 export const failed: Promise<UploadError | incoming.Uploader> = uploader.done;
 """
 
+FIELD = """
+import "incoming-uploads/element";
+import { Queue, ticket_from } from "incoming-uploads/queue";
+const field = document.createElement("incoming-upload");
+Object.assign(field, { tickets: "/ticket", multiple: true });
+field.max_bytes = 5e9;
+field.max_files = field.at_once = 4;
+export const limit: string = field.max_bytes;
+field.addEventListener("all-finished", ({ detail }) => detail.value.join());
+field.addEventListener("upload-refused", ({ detail }) => detail.refused.map(({ path, message }) => path + message));
+field.queue = new Queue({ get_ticket: ticket_from("/ticket") });
+field.queue.leave_unfinished();
+"""
+
+
+def test_the_readme_of_the_package_names_all_that_can_be_imported() -> None:
+    exports = json.loads((STATIC / "package.json").read_text("utf-8"))["exports"]
+    table = (STATIC / "README.md").read_text("utf-8").partition("## What is in the package")[2]
+    told = re.findall(r"`(?:incoming-uploads)?(/[\w./-]+)`", table)
+    assert set(told) == {name[1:] for name in exports} - {"", "/package.json"}
+
 
 def test_a_typescript_project_builds_with_the_package_and_what_its_readme_says(project: Path) -> None:
     blocks = TS_BLOCK.findall((STATIC / "README.md").read_text("utf-8"))
@@ -210,6 +231,7 @@ def test_a_typescript_project_builds_with_the_package_and_what_its_readme_says(p
     for number, block in enumerate(blocks):
         (project / "src" / f"readme_{number}.ts").write_text(block)
     (project / "src" / "requiring.cts").write_text(REQUIRING)
+    (project / "src" / "field.ts").write_text(FIELD)
     run(TSC, "-p", project)
     wrong = project / "src" / "wrong.ts"
     wrong.write_text('import { Queue } from "incoming-uploads/queue";\nnew Queue({ at_once: "3" });\n')
