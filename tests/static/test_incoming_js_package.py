@@ -212,7 +212,7 @@ field.max_bytes = 5e9;
 field.max_files = field.at_once = 4;
 export const limit: string = field.max_bytes;
 field.addEventListener("all-finished", ({ detail }) => detail.value.join());
-field.addEventListener("upload-refused", ({ detail }) => detail.refused.map(({ path, message }) => path + message));
+field.addEventListener("upload-refused", ({ detail }) => detail.refused[0]?.message.trim());
 field.queue = new Queue({ get_ticket: ticket_from("/ticket") });
 field.queue.leave_unfinished();
 """
