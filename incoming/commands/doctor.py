@@ -50,7 +50,8 @@ def doctor(  # noqa: PLR0913, PLR0917 - one for each option
     """Find out what is wrong with this machine, or with the path to the server, and what to change.
 
     Without URL it examines the machine that the server runs on: settings, permissions, file system, free
-    space, limits, clock. It finds the settings as the server does, and asks the server if it runs.
+    space, limits, clock, Redis and S3. It finds the settings as the server does, and asks the server if it
+    runs.
 
     URL is the address that browsers use: https://example.org, with the path of the uploads, if any. Then it
     examines what proxies do to uploads. It needs no ticket.

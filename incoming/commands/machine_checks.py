@@ -13,6 +13,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -21,18 +22,22 @@ import requests
 from incoming.commands import machine_findings as findings
 from incoming.commands.machine_findings import MachineFinding
 from incoming.commands.proxy_findings import Grade
+from incoming.core.errors import BadSetting, IncomingError
 from incoming.core.storage_kinds import LOCAL, S3
 from incoming.http import listeners
 from incoming.runtime.filesystem import mount_id, mounted, mounts
+from incoming.runtime.redis_address import parse_address
 from incoming.settings import load
 from incoming.settings.table import Settings
 from incoming.storage.local.probe import is_on_network
+from incoming.storage.s3.store.client import S3Error
 
 TIMEOUT_S: Final = 5.0
 SYNCS: Final = 5
 BLOCK: Final = b"\0" * 4096
 MAX_DESCRIPTORS: Final = re.compile(r"^process_max_fds (\S+)$", re.MULTILINE)
 SOMAXCONN: Final = Path("/proc/sys/net/core/somaxconn")
+UNUSABLE: Final = "The setting {setting} can't be used: {why}"
 TIMEX_BYTES: Final = 512
 """More than struct timex of adjtimex(2) has."""
 TIME_ERROR: Final = 5
@@ -45,6 +50,10 @@ def examine(settings: Settings, config_file: str, environment: Mapping[str, str]
     found.append(findings.judge_callers(settings))
     if LOCAL in settings.storages or not settings.registry:
         found += _storage(settings)
+    if settings.registry:
+        found.append(_redis(settings))
+    if settings.storage:
+        found.append(_bucket(settings))
     server, descriptors = _server(settings)
     found.append(server)
     if not descriptors:
@@ -132,6 +141,33 @@ def _sync_s(place: Path) -> float:
     return sorted(took_s)[SYNCS // 2]
 
 
+def _redis(settings: Settings) -> MachineFinding:
+    """Returns whether the Redis of the settings can keep tickets."""
+    address, problem, version, keeps_tickets = "", "", "", False
+    names: list[str] = []
+    try:
+        address = str(parse_address(settings.registry))
+        fitness, names = import_module("incoming.composition.redis_reading").examine_redis(settings)
+        version, keeps_tickets = fitness.version, fitness.keeps_tickets
+    except BadSetting as exc:
+        problem = UNUSABLE.format(setting=exc.name, why=exc.why)
+    except IncomingError as exc:
+        problem = f"The Redis at {address} can't be used: {exc.__cause__ or exc}"
+    return findings.judge_redis(address, _sentence(problem), version, keeps_tickets, len(names))
+
+
+def _bucket(settings: Settings) -> MachineFinding:
+    """Returns whether the server can store objects where the settings say."""
+    problem, took_s = "", 0.0
+    try:
+        took_s = import_module("incoming.composition.s3_files").examine_bucket(settings)
+    except BadSetting as exc:
+        problem = UNUSABLE.format(setting=exc.name, why=exc.why)
+    except S3Error as exc:
+        problem = f"{settings.storage} can't be used: {exc}"
+    return findings.judge_bucket(settings.storage, _sentence(problem), took_s)
+
+
 def _server(settings: Settings) -> tuple[MachineFinding, int]:
     """Returns how the running server is, and how many files it may open; 0 if it does not tell."""
     address = listeners.browser_url(settings.host, settings.port)
@@ -147,6 +183,11 @@ def _server(settings: Settings) -> tuple[MachineFinding, int]:
             return findings.judge_server(address, "", 0), 0
     limit = MAX_DESCRIPTORS.search(metrics)
     return findings.judge_server(address, health, proxied.status_code), int(float(limit[1])) if limit else 0
+
+
+def _sentence(text: str) -> str:
+    """Returns the text with one period at its end; an empty one stays empty."""
+    return f"{text.rstrip('.')}." if text else ""
 
 
 def clock_is_synchronized() -> bool | None:

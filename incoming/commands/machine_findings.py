@@ -21,6 +21,7 @@ EXAMPLE_TOKEN: Final = "CHANGE-ME"
 VOLATILE: Final = ("tmpfs", "ramfs")
 OVERLAYS: Final = ("overlay", "aufs")
 HTTP_OK: Final = 200
+MANY_MACHINES: Final = "docs/how-to/many-machines.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,36 @@ def judge_backlog(most: int) -> MachineFinding:
         return MachineFinding("backlog", Grade.OK, sentence)
     fix = "sysctl -w net.core.somaxconn=4096  # and in /etc/sysctl.d/"
     return MachineFinding("backlog", Grade.NOTE, f"{sentence} After a restart, more may come at once.", fix)
+
+
+def judge_redis(
+    address: str, problem: str, version: str, keeps_tickets: bool, servers: int
+) -> MachineFinding:
+    """Returns whether the Redis at this address can keep tickets. `problem`: why not, as a sentence.
+
+    `servers`: how many use it now. `keeps_tickets`: whether a restart of Redis loses none.
+    """
+    topic = "Redis"
+    if problem:
+        fix = f'registry = "redis://..."  # see "Redis" in {MANY_MACHINES}'
+        return MachineFinding(topic, Grade.CHANGE, problem, fix)
+    if not keeps_tickets:
+        sentence = f"The Redis at {address} has no append-only file. A restart of it loses tickets and files."
+        return MachineFinding(topic, Grade.CHANGE, sentence, "appendonly yes  # in redis.conf")
+    many = "One server uses" if servers == 1 else f"{servers or 'No'} servers use"
+    return MachineFinding(topic, Grade.OK, f"{many} the one at {address}. Its version is {version}.")
+
+
+def judge_bucket(name: str, problem: str, took_s: float) -> MachineFinding:
+    """Returns whether the server can store objects in S3. `problem`: why not, as a sentence."""
+    topic = "S3"
+    if problem:
+        return MachineFinding(
+            topic, Grade.CHANGE, problem, f'storage = "s3://..."  # see "S3" in {MANY_MACHINES}'
+        )
+    return MachineFinding(
+        topic, Grade.OK, f"{name} can be used. A small object takes {took_s * 1000:.0f} ms."
+    )
 
 
 def judge_clock(synchronized: bool | None, uses_s3: bool) -> MachineFinding:

@@ -110,7 +110,8 @@ class Remote:
             try:
                 yield from _redis().read_tickets(self.settings)
             except StorageFailed as exc:
-                raise NotReached(f"Redis can't be read: {exc.__cause__ or exc}.") from exc
+                reason = str(exc.__cause__ or exc).rstrip(".")
+                raise NotReached(f"Redis can't be read: {reason}.") from exc
             return
         try:
             yield from journal.read(self._journal)

@@ -8,6 +8,8 @@ from typing import Final
 
 from incoming.core.stats import Counters
 from incoming.core.ticket import Ticket
+from incoming.registry.redis.check import Fitness, examine
+from incoming.registry.redis.instances import Instances, this_instance
 from incoming.registry.redis.registry import RedisRegistry
 from incoming.runtime.base import ServiceClock
 from incoming.runtime.gevent_runtime import GeventRuntime
@@ -35,6 +37,17 @@ def stored_bytes(settings: Settings, ticket_ids: Sequence[str]) -> dict[str, int
             folders = metadata.folders.states([one for one, size_bytes in page.items() if size_bytes is None])
             found |= page | {one: state.size_bytes for one, state in folders.items() if state}
     return found
+
+
+def examine_redis(settings: Settings) -> tuple[Fitness, list[str]]:
+    """Tries what a server needs of the Redis. Returns what that says of itself, and which servers use it.
+
+    It stores nothing that stays. Raises BadSetting, StorageFailed, StorageFull.
+    """
+    with _connected(settings) as (connection, runtime):
+        fitness = examine(connection)
+        RedisRegistry(connection, runtime, ServiceClock(runtime.now_s), Counters(), settings).check()
+        return fitness, [one.name for one in Instances(connection, runtime, this_instance()).living()]
 
 
 @contextlib.contextmanager

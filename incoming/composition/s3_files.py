@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import secrets
+import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from incoming.composition.directory import OwnedDirectory
 from incoming.composition.folder_bounds import folder_bounds
+from incoming.core.checksum import checksum
 from incoming.core.errors import BadSetting
 from incoming.core.units import MIB
 from incoming.runtime.base import Runtime
+from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.runtime.redis_address import is_loopback
 from incoming.settings.table import Settings
-from incoming.storage.s3.keys import check_prefixes, parse_address
+from incoming.storage.s3.keys import BucketAddress, check_prefixes, parse_address
 from incoming.storage.s3.metadata.sqlite_file import SqliteFile
 from incoming.storage.s3.metadata.sqlite_metadata import metadata_in_sqlite
+from incoming.storage.s3.part_buffer import PartBody
 from incoming.storage.s3.storage import S3Options, S3Storage
 from incoming.storage.s3.store.client import BucketConfig, S3Client, S3Error
 
@@ -26,6 +31,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MANIFESTS: Final = "manifests.sqlite"
+TRIAL: Final = "doctor"
+"""The object of `examine_bucket` is where this upload would have its remainders."""
+CONTENT: Final = b"a trial"
 EXPOSED: Final = (
     "%(endpoint)s is not encrypted: others in the network can read and replace the files of all uploads. "
     "Use https"
@@ -42,7 +50,7 @@ def s3_storage(
     """
     bucket = parse_address(settings.storage)
     check_prefixes(settings.s3_destination_prefixes, bucket, "s3_destination_prefixes")
-    client = S3Client(BucketConfig(bucket.bucket, settings.s3_endpoint, settings.s3_region), runtime)
+    client = _client(settings, bucket, runtime)
     _warn_if_exposed(settings.s3_endpoint)
     _check_bucket(client, settings.storage)
     if redis:
@@ -64,6 +72,30 @@ def s3_storage(
         folder_bounds=folder_bounds(settings),
     )
     return S3Storage(client, metadata, bucket, runtime, options)
+
+
+def examine_bucket(settings: Settings) -> float:
+    """Tries what a server needs of the bucket: stores an object, and deletes it. Returns the seconds it took.
+
+    Raises BadSetting, S3Error.
+    """
+    bucket = parse_address(settings.storage)
+    check_prefixes(settings.s3_destination_prefixes, bucket, "s3_destination_prefixes")
+    runtime = GeventRuntime()
+    client = _client(settings, bucket, runtime)
+    client.check()
+    key = f"{bucket.remainders(TRIAL)}{secrets.token_hex(8)}"
+    began_s = time.monotonic()
+    client.put(
+        key, PartBody([memoryview(CONTENT)], len(CONTENT), runtime.yield_if_due), checksum(CONTENT), TRIAL
+    )
+    took_s = time.monotonic() - began_s
+    client.delete(key)
+    return took_s
+
+
+def _client(settings: Settings, bucket: BucketAddress, runtime: Runtime) -> S3Client:
+    return S3Client(BucketConfig(bucket.bucket, settings.s3_endpoint, settings.s3_region), runtime)
 
 
 def _check_bucket(client: S3Client, name: str) -> None:

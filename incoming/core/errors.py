@@ -539,6 +539,7 @@ class BadSetting(IncomingError):
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{name}: {why}")
         self.name = name
+        self.why = why
 
 
 class StorageInUse(IncomingError):

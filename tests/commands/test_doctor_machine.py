@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,14 @@ from incoming.commands import machine_checks
 from incoming.commands import machine_findings as findings
 from incoming.commands.machine_findings import MachineFinding
 from incoming.commands.proxy_findings import Grade
+from incoming.registry.redis.registry import CHECK_KEY
 from incoming.settings.table import Settings
 from tests.conftest import StartServer
+from tests.support.cluster import CREDENTIALS, object_keys, s3_settings
 from tests.support.ports import free_port
+from tests.support.redis_server import RedisServer
+from tests.support.s3_place import BUCKET
+from tests.support.s3_server import S3Server
 from tests.support.server import ROOT
 
 NOBODY = 65534
@@ -67,6 +74,75 @@ def test_a_storage_that_its_user_can_not_write_to_has_to_change(tmp_path: Path) 
     assert "No server answers" in found["server"]["sentence"]
 
 
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis that these tests share."""
+    with RedisServer(tmp_path_factory.mktemp("redis") / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def fit(redis_server: RedisServer, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """The settings of a server with a Redis and a bucket, and the credentials in the environment."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    place = s3_settings(s3_server, f"doctor-{uuid.uuid4()}")
+    return {"registry": redis_server.url, "port": free_port(), **place}
+
+
+def test_a_redis_and_a_bucket_that_can_be_used_are_left_as_they_were(
+    fit: dict[str, object], redis_server: RedisServer, s3_server: S3Server
+) -> None:
+    before = set(redis_server.client().keys())
+    code, found = examine(**fit)
+    assert (found["Redis"]["grade"], found["S3"]["grade"]) == ("ok", "ok"), found
+    assert code in (0, 3), "3 if the clock of the machine is not synchronized"
+    assert set(redis_server.client().keys()) - before <= {CHECK_KEY}
+    assert not object_keys(s3_server, str(fit["storage"]).removeprefix(f"s3://{BUCKET}/"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "topic", "told"),
+    [
+        ({"registry": "redis://127.0.0.1:1"}, "Redis", "Connection refused"),
+        ({"registry": "redis://:wrong@127.0.0.1:{port}"}, "Redis", "without any password configured"),
+        ({"registry": "redis://127.0.0.1:{port}/99"}, "Redis", "DB index is out of range"),
+        ({"registry": "redis://redis.example.org"}, "Redis", "redis_insecure"),
+        ({"s3_endpoint": "http://127.0.0.1:1"}, "S3", "Could not connect"),
+        ({"storage": "s3://unknown-bucket/a"}, "S3", "Create the bucket"),
+    ],
+    ids=lambda x: str(x)[:40],
+)
+def test_a_redis_or_a_bucket_that_can_not_be_used_has_to_change(
+    fit: dict[str, object], redis_server: RedisServer, changed: dict[str, str], topic: str, told: str
+) -> None:
+    code, found = examine(
+        **fit | {name: value.format(port=redis_server.port) for name, value in changed.items()}
+    )
+    assert (code, found[topic]["grade"]) == (3, "change")
+    assert told in found[topic]["sentence"] and "wrong" not in found[topic]["sentence"]
+    assert "ok" in {found["Redis"]["grade"], found["S3"]["grade"]}, "the other one"
+
+
+def test_credentials_that_may_not_write_have_to_change(
+    fit: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    _, found = examine(**fit)
+    assert "Correct the secret key" in found["S3"]["sentence"]
+
+
+def test_a_redis_that_takes_no_changes_or_loses_them_has_to_change(
+    fit: dict[str, object], tmp_path: Path
+) -> None:
+    with RedisServer(tmp_path / "redis", "appendonly no") as redis:
+        _, found = examine(**fit | {"registry": redis.url})
+        assert "append-only" in found["Redis"]["sentence"]
+        redis.client().config_set("maxmemory", "1")
+        _, found = examine(**fit | {"registry": redis.url})
+        assert "maxmemory" in found["Redis"]["sentence"]
+
+
 def test_a_setting_that_is_not_valid_is_said_as_at_a_start() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "run.py"), "doctor"],
@@ -104,6 +180,12 @@ def test_the_clock_is_asked_without_changing_it() -> None:
         (findings.judge_descriptors(1024, "The server"), Grade.CHANGE),
         (findings.judge_backlog(4096), Grade.OK),
         (findings.judge_backlog(128), Grade.NOTE),
+        (findings.judge_redis("localhost:6379", "", "7.0.15", True, 0), Grade.OK),
+        (findings.judge_redis("localhost:6379", "", "7.0.15", True, 1), Grade.OK),
+        (findings.judge_redis("localhost:6379", "", "7.0.15", False, 2), Grade.CHANGE),
+        (findings.judge_redis("localhost:6379", "It is away.", "", False, 0), Grade.CHANGE),
+        (findings.judge_bucket("s3://uploads", "", 0.1), Grade.OK),
+        (findings.judge_bucket("s3://uploads", "It is away.", 0.0), Grade.CHANGE),
         (findings.judge_clock(True, True), Grade.OK),
         (findings.judge_clock(False, False), Grade.NOTE),
         (findings.judge_clock(False, True), Grade.CHANGE),

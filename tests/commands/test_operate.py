@@ -165,3 +165,11 @@ def test_the_token_of_the_settings_is_used(start_server: StartServer) -> None:
     server = start_server(allowed_backends="192.0.2.1", backend_token="between us")
     assert "closed to this address" in run(server, "sweep").stderr
     assert run(server, "sweep", INCOMING_BACKEND_TOKEN="between us").returncode == 0
+
+
+@pytest.mark.parametrize("command", [["uploads"], ["cancel", "deadbeef"], ["retry", "deadbeef"]])
+def test_a_redis_that_does_not_answer_is_one_sentence(tmp_path: Path, command: list[str]) -> None:
+    done = run(RunningServer(tmp_path), *command, INCOMING_REGISTRY="redis://127.0.0.1:1")
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.endswith("Redis can't be read: Error 111 connecting to 127.0.0.1:1. Connection refused.")

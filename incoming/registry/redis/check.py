@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from incoming.core.errors import BadSetting
@@ -20,8 +21,23 @@ NO_AOF: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Fitness:
+    """What a Redis that can keep tickets says of itself."""
+
+    version: str
+    keeps_tickets: bool
+    """Whether a restart of it loses none: it has an append-only file."""
+
+
 def check_server(connection: RedisConnection) -> None:
-    """Logs a warning for a Redis that may lose tickets. Raises BadSetting if it can't keep them at all.
+    """Logs a warning for a Redis that may lose tickets. Raises what `examine` raises."""
+    if not examine(connection).keeps_tickets:
+        log.warning(NO_AOF, {"redis": connection.address})
+
+
+def examine(connection: RedisConnection) -> Fitness:
+    """Returns what a Redis says of itself. Raises BadSetting if it can't keep tickets at all.
 
     Raises StorageFailed if Redis does not answer.
     """
@@ -29,8 +45,7 @@ def check_server(connection: RedisConnection) -> None:
     why = unfit(info)
     if why:
         raise BadSetting(SETTING, f"Redis ({connection.address}) {why}")
-    if info.get("aof_enabled") == "0":
-        log.warning(NO_AOF, {"redis": connection.address})
+    return Fitness(info.get("redis_version", ""), info.get("aof_enabled") != "0")
 
 
 def parse_info(text: str) -> dict[str, str]:
