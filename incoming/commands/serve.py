@@ -82,6 +82,7 @@ def _run(settings: Settings, found: load.Given, examples_ports: str) -> None:
         if examples_ports:
             raise BadSetting("workers", EXAMPLES_NEED_ONE)
         _run_workers(settings)
+    workers.stop_without_parent()
     if settings.instance and (number := os.environ.get(workers.WORKER_VARIABLE)):
         settings = replace(settings, instance=f"{settings.instance}-{number}")
     service = Service(settings)  # may wait for the storage, and is interrupted by any signal until it has it

@@ -2,7 +2,7 @@
 
 The workers inherit the listening socket (sd_listen_fds(3)), so a client that connects while a worker is
 replaced waits and is not refused. A worker that dies is replaced. SIGHUP replaces all of them, one after the
-other.
+other. Without their parent, workers stop, so that the port is free for the next one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 WORKER_VARIABLE: Final = "WORKER_OF_INCOMING"
 """Set for workers: their parent prints what a person should know."""
+PARENT_VARIABLE: Final = "PARENT_OF_WORKER_OF_INCOMING"
+"""The process id of the parent of a worker. A worker whose parent is another one has lost its own."""
 READY_FD: Final = listeners.FIRST_INHERITED + 1
 """The descriptor to which a worker writes once it serves."""
 NEEDS_SHARED: Final = (
@@ -32,6 +34,7 @@ NEEDS_SHARED: Final = (
     "belongs to one process"
 )
 CHECK_INTERVAL_S: Final = 0.05
+CHECK_PARENT_EVERY_S: Final = 0.25
 STEADY_AFTER_S: Final = 10.0
 """A worker that has run for this long is replaced at once; one that has not, only after a while."""
 FIRST_DELAY_S: Final = 0.5
@@ -51,7 +54,8 @@ class Worker:
         """Starts the process. Raises OSError."""
         self.number = number
         self.exit_code: int | None = None
-        environ = {**os.environ, "LISTEN_FDS": "1", WORKER_VARIABLE: str(number)}
+        own = {WORKER_VARIABLE: str(number), PARENT_VARIABLE: str(os.getpid())}
+        environ = {**os.environ, "LISTEN_FDS": "1", **own}
         self._ready_fd, child_fd = os.pipe()
         try:
             self.pid = os.posix_spawnp(
@@ -198,6 +202,19 @@ def tell_ready() -> None:
     if os.environ.get(WORKER_VARIABLE):
         os.write(READY_FD, b"1")
         os.close(READY_FD)
+
+
+def stop_without_parent() -> None:
+    """Has this process, if it is a worker, stop as after SIGTERM once its parent has been killed."""
+    if parent := os.environ.get(PARENT_VARIABLE):
+        gevent.spawn(_stop_without, int(parent))
+
+
+def _stop_without(parent: int) -> None:
+    while os.getppid() == parent:
+        gevent.sleep(CHECK_PARENT_EVERY_S)
+    log.error("the parent of this worker was killed, so the worker stops")
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def command(port: int) -> list[str]:

@@ -91,6 +91,25 @@ def test_all_workers_are_replaced_one_after_the_other(cluster: Cluster, backend:
     assert backend.wait_for(1)[0].sha256 == data.sha256
 
 
+def test_without_their_parent_workers_stop_and_the_next_one_has_the_port_and_the_uploads(
+    cluster: Cluster, backend: ScriptedApp
+) -> None:
+    (server,) = cluster.servers
+    data = FileBytes(20 * MIB, 9)
+    client = ClientV2(server.url, cluster.new_ticket(backend), data).open()
+    client.send_until_stored(9 * MIB)
+    workers = children_of(server.pid)
+    os.kill(server.pid, signal.SIGKILL)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "the workers have stopped")
+    server.wait_for_end()
+    server.start()
+    client.drop()
+    client.upload()
+    assert client.resumed_at[-1] >= 9 * MIB
+    assert backend.wait_for(1)[0].sha256 == data.sha256
+    assert server.log_text().count("the parent of this worker was killed") == 2
+
+
 def test_a_setting_that_no_worker_can_use_ends_the_server_with_one_message(tmp_path: Path) -> None:
     options = {"registry": "redis://127.0.0.1:1", "storage": "s3://bucket", "workers": 2}
     server = RunningServer(tmp_path / "storage", None, **options)
