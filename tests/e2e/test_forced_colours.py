@@ -1,4 +1,4 @@
-"""The examples where the user, and not the page, chooses the colours."""
+"""The pages where the user, and not the page, chooses the colours."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from selenium.webdriver.common.by import By
 
 from tests.e2e.stage import Stage
 from tests.support.engines import Chromium
+from tests.support.server import RunningServer, new_upload
 
 ENGINES = ("chromium",)
 
 HALF_A_BAR = """
     const { content } = document.querySelector('template') || { content: document };
-    const bar = content.querySelector('progress').cloneNode();
+    const bar = content.querySelector('progress')?.cloneNode() || document.createElement('progress');
     document.body.replaceChildren(bar);
     bar.value = 0.5;
 """
@@ -28,16 +29,29 @@ COLOURS = """
 """
 
 
-@pytest.mark.parametrize("example", ["simple", "dynamic", "dropzone", "folder"])
+@pytest.fixture
+def address(request: pytest.FixtureRequest) -> str:
+    """The address of a page: of the server's status, of an upload, or of an example."""
+    if request.param in {"status", "upload"}:
+        server: RunningServer = request.getfixturevalue("start_server")()
+        if request.param == "status":
+            return f"{server.url}/incoming/status"
+        return f"{server.url}/incoming/frontend/uploads/{new_upload(server, 'http://localhost:1/')}"
+    stage: Stage = request.getfixturevalue(request.param)
+    return stage.app.url
+
+
+@pytest.mark.parametrize(
+    "address", ["simple", "dynamic", "dropzone", "folder", "status", "upload"], indirect=True
+)
 @pytest.mark.parametrize("colours", ["none", "active"])
 def test_a_progress_bar_can_be_seen_with_the_colours_of_the_page_and_with_forced_ones(
-    clean_driver: Chromium, request: pytest.FixtureRequest, example: str, colours: str
+    clean_driver: Chromium, address: str, colours: str
 ) -> None:
-    stage: Stage = request.getfixturevalue(example)
     forced = {"features": [{"name": "forced-colors", "value": colours}]}
     clean_driver.execute_cdp_cmd("Emulation.setEmulatedMedia", forced)
     try:
-        clean_driver.get(stage.app.url)
+        clean_driver.get(address)
         clean_driver.execute_script(HALF_A_BAR)
         picture = clean_driver.find_element(By.TAG_NAME, "progress").screenshot_as_base64
         filled, empty = clean_driver.execute_async_script(COLOURS, picture)
