@@ -141,3 +141,20 @@ def test_the_focus_is_never_lost_when_a_control_can_no_longer_be_used(
     assert focused(clean_driver) == "card"
     press(clean_driver, Keys.TAB)
     assert focused(clean_driver) == "again"
+
+
+@pytest.mark.engines("chromium")
+@pytest.mark.parametrize("down", ["the app", "the server"])
+def test_without_a_ticket_the_page_says_so_in_words_for_users(
+    clean_driver: Chromium, folder: Stage, tmp_path: Path, down: str
+) -> None:
+    make_folder(tmp_path / "Holiday", 2, 100)
+    clean_driver.get(folder.app.url)
+    page = Card(clean_driver)
+    if down == "the app":
+        folder.app.stop()
+    else:
+        folder.server.kill()
+    page.choose(tmp_path / "Holiday")
+    page.wait_for_text("#problem", "The upload could not start. Please try again later.")
+    assert page.find("#again").is_displayed()
