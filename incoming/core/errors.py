@@ -492,6 +492,12 @@ class StorageFailed(IncomingError):
     sentence = "The server could not store the file."
 
 
+class RegistryFailed(StorageFailed):
+    """What keeps the tickets is away. The files of uploads may be well."""
+
+    sentence = "The server can't reach its list of uploads."
+
+
 class DestinationTaken(StorageFailed):
     """Another object has the key that the app has chosen for the file. It is not replaced.
 

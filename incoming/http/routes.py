@@ -6,6 +6,7 @@ text. A failure is a sentence, or JSON with its code for clients that accept JSO
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -115,7 +116,11 @@ def _backend_routes(uploads: Uploads, public_url: str) -> dict[str, Route]:
         return uploads.object_url(*_id_and_secret())
 
     def sweep() -> str:
-        return str(housekeeping.sweep(uploads))
+        touched = housekeeping.sweep(uploads)
+        if not touched:  # it leaves what fails to the next time, and raises nothing
+            with contextlib.suppress(errors.StorageFull):
+                uploads.context.registry.check()
+        return str(touched)
 
     routes = (new_upload, finish_upload, cancel_upload, retry_upload, object_url, sweep)
     return {route.__name__: route for route in routes}

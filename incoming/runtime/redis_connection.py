@@ -1,7 +1,7 @@
 """Calls to a Redis or Valkey: scripts that are one step, reads, and a channel of messages.
 
 Each call has a time limit, and nothing is retried but what is safe to run twice. Whatever fails is
-StorageFailed with its cause; RegistryFull when Redis has no memory left. Only this module imports redis-py,
+RegistryFailed with its cause; RegistryFull when Redis has no memory left. Only this module imports redis-py,
 which is an extra. So import it only where a Redis is configured.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from incoming.core.errors import BadSetting, IncomingError, RegistryFull, StorageFailed
+from incoming.core.errors import BadSetting, IncomingError, RegistryFailed, RegistryFull
 from incoming.core.stats import CALL_BUCKETS_S, Lag, StoreFigures
 from incoming.runtime.base import Runtime
 from incoming.runtime.logs import LogRateLimit
@@ -99,7 +99,7 @@ class RedisConnection:
         """Runs a script and returns its reply.
 
         With `repeat` it is run again when its answer was lost. So it has to be a script that may run twice.
-        Raises StorageFailed, RegistryFull. Then the script may have run, or may not.
+        Raises RegistryFailed, RegistryFull. Then the script may have run, or may not.
         """
         return self._call(lambda: self._evaluate(script, keys, args), repeat=repeat)
 
@@ -109,7 +109,7 @@ class RedisConnection:
         return self._call(lambda: self._evaluate(script, keys, (*args, next(marks))), repeat=True)
 
     def read(self, *command: Argument) -> Any:
-        """Makes a call that may be made twice, and returns its reply. Raises StorageFailed, RegistryFull."""
+        """Makes a call that may be made twice, and returns its reply. Raises RegistryFailed, RegistryFull."""
         return self._call(lambda: self._client.execute_command(*command), repeat=True)
 
     def read_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
@@ -117,12 +117,12 @@ class RedisConnection:
         return self._call(lambda: self._execute(commands), repeat=True) if commands else []
 
     def subscribe(self, channel: str) -> Subscription:
-        """Returns once this channel is subscribed. Raises StorageFailed."""
+        """Returns once this channel is subscribed. Raises RegistryFailed."""
         with self._as_storage_errors(), self._runtime.time_limit(CALL_LIMIT_S, _too_late()):
             return Subscription(self._subscriber, channel)
 
     def primary_host(self) -> str:
-        """Returns the host of the Redis that is used now; empty for a local socket. Raises StorageFailed."""
+        """Returns the host of the Redis that is used now; empty for a local socket. Raises RegistryFailed."""
         pool: Any = self._client.connection_pool
         if not self.address.sentinel_name:
             return self.address.servers[0][0] if self.address.servers else ""
@@ -133,7 +133,7 @@ class RedisConnection:
         return StoreFigures("redis", self.latency, self.failures, self.is_away)
 
     def close(self) -> None:
-        """Closes all connections. Calls that wait for an answer raise StorageFailed."""
+        """Closes all connections. Calls that wait for an answer raise RegistryFailed."""
         self._is_closed = True
         for client in (self._client, self._subscriber):
             with contextlib.suppress(*Failures):
@@ -193,11 +193,11 @@ class RedisConnection:
             raise
         except Failures as exc:
             self._failed(exc)
-            raise StorageFailed from exc
+            raise RegistryFailed from exc
         except (AttributeError, ValueError) as exc:  # what redis-py makes of a socket that `close` has closed
             if not self._is_closed:
                 raise
-            raise StorageFailed from exc
+            raise RegistryFailed from exc
 
     def _failed(self, exc: Exception) -> None:
         if self._is_closed:
@@ -240,7 +240,7 @@ class Subscription:
             raise redis.TimeoutError("no answer to SUBSCRIBE")
 
     def next_message(self, wait_s: float) -> bytes | None:
-        """Returns the next message; None if none comes within this time. Raises StorageFailed when cut."""
+        """Returns the next message; None if none comes within this time. Raises RegistryFailed when cut."""
         try:
             now_s = time.monotonic()
             if now_s > self._asked_at_s + PING_INTERVAL_S:
@@ -248,11 +248,11 @@ class Subscription:
                 self._pubsub.ping()
             message = self._pubsub.get_message(timeout=wait_s)
         except (*Failures, AttributeError, ValueError) as exc:  # the last two: it was closed meanwhile
-            raise StorageFailed from exc
+            raise RegistryFailed from exc
         now_s = time.monotonic()
         if message is None:
             if now_s > self._heard_at_s + SILENCE_LIMIT_S:
-                raise StorageFailed
+                raise RegistryFailed
             return None
         self._heard_at_s = now_s
         data = message["data"]
@@ -288,9 +288,9 @@ def _reason(refusal: redis.ResponseError) -> str:
     return _PLACE.sub("", str(refusal)).strip()
 
 
-def _too_late() -> StorageFailed:
+def _too_late() -> RegistryFailed:
     """Returns the error of a call whose time is up."""
-    error = StorageFailed()
+    error = RegistryFailed()
     error.__cause__ = TimeoutError(f"no answer within {CALL_LIMIT_S:.0f} s")
     return error
 
@@ -299,7 +299,7 @@ def open_redis(url: str, runtime: Runtime, insecure: bool = False) -> RedisConne
     """Returns the connections to the Redis at `url`: see `redis_address`.
 
     Beyond this machine it has to have TLS and a password, unless `insecure`. Raises BadSetting. Raises
-    StorageFailed if Sentinels do not answer.
+    RegistryFailed if Sentinels do not answer.
     """
     address = parse_address(url)
     if not insecure:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from incoming.core.backend_requests import Listing
-from incoming.core.errors import IncomingError, StorageFailed, StorageFull
+from incoming.core.errors import IncomingError, RegistryFailed, StorageFailed, StorageFull
 from incoming.core.instance import Instance
 from incoming.core.lifecycle import ARRIVED, State
 from incoming.core.stats import Lag, Recent, Speeds, SpeedsElsewhere, StoreFigures
@@ -37,6 +37,8 @@ TROUBLES: Final = (
     "stopping", "storage", "storage_full", "journal", "journal_full", "registry", "registry_full",
 )  # fmt: skip
 """Why new uploads are not possible, for `healthz`: stable words."""
+REMOTE: Final = "registry"
+"""The word for what keeps the tickets if it is another program."""
 STAT_WITHIN_S: Final = 2.0
 WITH_BYTES: Final = (State.PAUSED, State.UPLOADING)
 """Bytes of an upload in this state are in the storage, unless this process has its file open."""
@@ -172,8 +174,14 @@ class Overview:
         is_old = self._running.now_s() - self._disk_checked_at_s >= DISK_HANGS_AFTER_S
         return self._looking_at if is_old else ""
 
+    def _check_registry(self) -> None:
+        """Raises RegistryFailed if the last check had no answer from a Redis: nobody waits for that again."""
+        if self._registry == REMOTE and REMOTE in (self._found[REMOTE], self._hangs_on()):
+            raise RegistryFailed
+
     def totals(self) -> Totals:
         """Returns the totals of all uploads. Raises StorageFailed where the tickets are far away."""
+        self._check_registry()
         return look(self._context.registry, self._runtime).totals(self._clock.now_s())
 
     def reserved_bytes(self) -> int:
@@ -182,6 +190,7 @@ class Overview:
 
     def page(self, asked: Listing) -> dict[str, Any]:
         """Returns a page of the list (docs/reference/api.md). Raises UnknownTicket, WrongSecret."""
+        self._check_registry()
         found = look(self._context.registry, self._runtime)
         if asked.id:
             tickets = [self._uploads.with_secret(asked.id, asked.secret)]

@@ -116,6 +116,21 @@ def test_the_server_answers_others_while_redis_does_not_answer(
     assert call_backend(server, "cancel_upload", id=ticket_id).status_code in (200, 412)
 
 
+def test_operators_hear_that_the_list_is_away_and_no_success(
+    server: RunningServer, redis_server: RedisServer, app: ScriptedApp
+) -> None:
+    new_upload(server, app.url)
+    redis_server.kill()
+    answers = [
+        call_backend(server, route) for route in ("sweep", "new_upload?signalFinishURL=http://localhost/")
+    ]
+    answers.append(requests.get(f"{server.url}/incoming/backend/uploads", timeout=60))
+    for answer in answers:
+        assert (answer.status_code, answer.text) == (500, "The server can't reach its list of uploads.")
+    redis_server.start()
+    assert wait_until(lambda: call_backend(server, "sweep").text == "0", "the sweep")
+
+
 def test_a_server_that_is_killed_with_its_redis_continues_with_both(
     server: RunningServer, redis_server: RedisServer, app: ScriptedApp
 ) -> None:

@@ -6,15 +6,16 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import gevent
 import pytest
 
 from incoming.core.backend_requests import Listing
-from incoming.core.errors import StorageFailed, StorageFull, UnknownTicket, WrongSecret
+from incoming.core.errors import RegistryFailed, StorageFailed, StorageFull, UnknownTicket, WrongSecret
 from incoming.core.lifecycle import State
 from incoming.handover.answers import Done, FailureKind, NoAnswer, Refused, WillFinish, no_answer
+from incoming.uploads.cluster import SingleProcess
 from incoming.uploads.overview import DISK_HANGS_AFTER_S, Overview
 from tests.support.fakes import FakeApp, FakeRuntime
 from tests.support.uploads import TIMES, House, free_space
@@ -333,6 +334,38 @@ def test_a_journal_that_hangs_is_not_taken_for_the_storage(house: House, overvie
         assert (overview.disk_works(), overview.registry_works()) == (True, False)
     house.runtime.advance(1)
     assert overview.trouble() == ""
+
+
+class RemoteTickets(SingleProcess):
+    """A process whose tickets are in another program."""
+
+    registry_word = "registry"
+
+
+def test_nobody_waits_for_a_registry_that_did_not_answer_the_last_check(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overview = Overview(house.uploads, RemoteTickets(house.context.leases))
+    watch = gevent.spawn(overview.monitor)
+    house.runtime.settle()
+    house.new_ticket()
+    asked: list[str] = []
+
+    def is_away() -> NoReturn:
+        asked.append("check")
+        raise RegistryFailed
+
+    with monkeypatch.context() as outage:
+        outage.setattr(house.context.registry, "check", is_away)
+        house.runtime.advance(6)
+        outage.setattr(house.context.registry, "tickets", lambda: asked.append("tickets"))
+        for look in (overview.totals, lambda: overview.page(ALL)):
+            with pytest.raises(RegistryFailed):
+                look()
+    assert set(asked) == {"check"}
+    house.runtime.advance(6)
+    assert overview.totals().by_state[State.ISSUED] == 1
+    watch.kill()
 
 
 @pytest.mark.parametrize(("what", "word"), [("storage", "storage_full"), ("registry", "journal_full")])
