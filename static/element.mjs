@@ -896,6 +896,8 @@ var IncomingUpload = class extends Base {
     /* @__PURE__ */ new Map()
   );
   tickets_now = "";
+  name_now = "";
+  // the name that the form has for them
   is_disabled = false;
   asks = false;
   // whether everything is to be cancelled
@@ -1271,12 +1273,15 @@ var IncomingUpload = class extends Base {
       is_busy ? texts.busy : is_missing ? texts.missing : "",
       this.panel.anchor()
     );
-    const data = new FormData();
-    value.forEach((ticket) => data.append(this.name, ticket));
-    internals.setFormValue(this.name ? data : null);
-    const before = this.tickets_now;
+    const { name, tickets_now } = this;
     this.tickets_now = String(value);
-    if (this.tickets_now !== before) this.tell("change");
+    const is_changed = this.tickets_now !== tickets_now;
+    if (!is_changed && this.name_now === name) return;
+    this.name_now = name;
+    const data = new FormData();
+    value.forEach((ticket) => data.append(name, ticket));
+    internals.setFormValue(name ? data : null);
+    if (is_changed) this.tell("change");
   }
 };
 function limit(value) {

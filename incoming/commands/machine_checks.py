@@ -22,6 +22,7 @@ import requests
 from incoming.commands import machine_findings as findings
 from incoming.commands.machine_findings import MachineFinding
 from incoming.commands.proxy_findings import Grade
+from incoming.commands.server_client import redis_reading, with_period
 from incoming.core.errors import BadSetting, IncomingError
 from incoming.core.storage_kinds import LOCAL, S3
 from incoming.http import listeners
@@ -147,13 +148,13 @@ def _redis(settings: Settings) -> MachineFinding:
     names: list[str] = []
     try:
         address = str(parse_address(settings.registry))
-        fitness, names = import_module("incoming.composition.redis_reading").examine_redis(settings)
+        fitness, names = redis_reading().examine_redis(settings)
         version, keeps_tickets = fitness.version, fitness.keeps_tickets
     except BadSetting as exc:
         problem = UNUSABLE.format(setting=exc.name, why=exc.why)
     except IncomingError as exc:
         problem = f"The Redis at {address} can't be used: {exc.__cause__ or exc}"
-    return findings.judge_redis(address, _sentence(problem), version, keeps_tickets, len(names))
+    return findings.judge_redis(address, with_period(problem), version, keeps_tickets, len(names))
 
 
 def _bucket(settings: Settings) -> MachineFinding:
@@ -165,7 +166,7 @@ def _bucket(settings: Settings) -> MachineFinding:
         problem = UNUSABLE.format(setting=exc.name, why=exc.why)
     except S3Error as exc:
         problem = f"{settings.storage} can't be used: {exc}"
-    return findings.judge_bucket(settings.storage, _sentence(problem), took_s)
+    return findings.judge_bucket(settings.storage, with_period(problem), took_s)
 
 
 def _server(settings: Settings) -> tuple[MachineFinding, int]:
@@ -183,11 +184,6 @@ def _server(settings: Settings) -> tuple[MachineFinding, int]:
             return findings.judge_server(address, "", 0), 0
     limit = MAX_DESCRIPTORS.search(metrics)
     return findings.judge_server(address, health, proxied.status_code), int(float(limit[1])) if limit else 0
-
-
-def _sentence(text: str) -> str:
-    """Returns the text with one period at its end; an empty one stays empty."""
-    return f"{text.rstrip('.')}." if text else ""
 
 
 def clock_is_synchronized() -> bool | None:

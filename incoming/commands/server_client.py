@@ -108,10 +108,9 @@ class Remote:
         """Yields all tickets. Raises NotReached if they can't be read, BadSetting."""
         if self.settings.registry:
             try:
-                yield from _redis().read_tickets(self.settings)
+                yield from redis_reading().read_tickets(self.settings)
             except StorageFailed as exc:
-                reason = str(exc.__cause__ or exc).rstrip(".")
-                raise NotReached(f"Redis can't be read: {reason}.") from exc
+                raise NotReached(with_period(f"Redis can't be read: {exc.__cause__ or exc}")) from exc
             return
         try:
             yield from journal.read(self._journal)
@@ -128,7 +127,7 @@ class Remote:
         found = {one: self._file_size(one) if name == LOCAL else None for one, name in names.items()}
         in_s3 = [one for one, name in names.items() if name == S3]
         if self.settings.registry and in_s3:
-            found |= _redis().stored_bytes(self.settings, in_s3)
+            found |= redis_reading().stored_bytes(self.settings, in_s3)
         return found
 
     def _file_size(self, ticket_id: str) -> int | None:
@@ -138,9 +137,14 @@ class Remote:
             return None
 
 
-def _redis() -> Any:
+def redis_reading() -> Any:
     """Returns the module that reads tickets in Redis, which needs an extra. Raises BadSetting."""
     return import_module("incoming.composition.redis_reading")
+
+
+def with_period(text: str) -> str:
+    """Returns the text with one period at its end; an empty one stays empty."""
+    return f"{text.rstrip('.')}." if text else ""
 
 
 def sentence(exc: IncomingError | NotReached) -> str:

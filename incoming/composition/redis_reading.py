@@ -23,8 +23,7 @@ SIZES_AT_A_TIME: Final = 100
 def read_tickets(settings: Settings) -> list[Ticket]:
     """Returns all tickets. Raises BadSetting, StorageFailed."""
     with _connected(settings) as (connection, runtime):
-        clock = ServiceClock(runtime.now_s)
-        return list(RedisRegistry(connection, runtime, clock, Counters(), settings).tickets())
+        return list(_registry(connection, runtime, settings).tickets())
 
 
 def stored_bytes(settings: Settings, ticket_ids: Sequence[str]) -> dict[str, int | None]:
@@ -46,8 +45,12 @@ def examine_redis(settings: Settings) -> tuple[Fitness, list[str]]:
     """
     with _connected(settings) as (connection, runtime):
         fitness = examine(connection)
-        RedisRegistry(connection, runtime, ServiceClock(runtime.now_s), Counters(), settings).check()
+        _registry(connection, runtime, settings).check()
         return fitness, [one.name for one in Instances(connection, runtime, this_instance()).living()]
+
+
+def _registry(connection: RedisConnection, runtime: GeventRuntime, settings: Settings) -> RedisRegistry:
+    return RedisRegistry(connection, runtime, ServiceClock(runtime.now_s), Counters(), settings)
 
 
 @contextlib.contextmanager

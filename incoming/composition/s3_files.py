@@ -48,9 +48,7 @@ def s3_storage(
 
     Raises BadSetting.
     """
-    bucket = parse_address(settings.storage)
-    check_prefixes(settings.s3_destination_prefixes, bucket, "s3_destination_prefixes")
-    client = _client(settings, bucket, runtime)
+    bucket, client = _connect(settings, runtime)
     _warn_if_exposed(settings.s3_endpoint)
     _check_bucket(client, settings.storage)
     if redis:
@@ -79,10 +77,8 @@ def examine_bucket(settings: Settings) -> float:
 
     Raises BadSetting, S3Error.
     """
-    bucket = parse_address(settings.storage)
-    check_prefixes(settings.s3_destination_prefixes, bucket, "s3_destination_prefixes")
     runtime = GeventRuntime()
-    client = _client(settings, bucket, runtime)
+    bucket, client = _connect(settings, runtime)
     client.check()
     key = f"{bucket.remainders(TRIAL)}{secrets.token_hex(8)}"
     began_s = time.monotonic()
@@ -94,8 +90,11 @@ def examine_bucket(settings: Settings) -> float:
     return took_s
 
 
-def _client(settings: Settings, bucket: BucketAddress, runtime: Runtime) -> S3Client:
-    return S3Client(BucketConfig(bucket.bucket, settings.s3_endpoint, settings.s3_region), runtime)
+def _connect(settings: Settings, runtime: Runtime) -> tuple[BucketAddress, S3Client]:
+    """Returns the address of the bucket, and a client for it. It makes no call. Raises BadSetting."""
+    bucket = parse_address(settings.storage)
+    check_prefixes(settings.s3_destination_prefixes, bucket, "s3_destination_prefixes")
+    return bucket, S3Client(BucketConfig(bucket.bucket, settings.s3_endpoint, settings.s3_region), runtime)
 
 
 def _check_bucket(client: S3Client, name: str) -> None:

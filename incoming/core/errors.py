@@ -468,21 +468,17 @@ class StorageFull(IncomingError):
 
     code, number, http_status, retryable = "storage_full", 41, 507, True
     retry_after_s = 30
+    sentence = "The server has no space for this file at the moment."
 
     def __init__(self, missing_bytes: int | None = None, room_bytes: int = 0) -> None:
-        sizes = (
-            ""
-            if missing_bytes is None
-            else f": {missing_bytes} bytes are missing, {room_bytes} bytes are free"
-        )
-        super().__init__(f"The server has no space for this file at the moment{sizes}.")
+        sizes = f": {missing_bytes} bytes are missing, {room_bytes} bytes are free."
+        super().__init__("" if missing_bytes is None else self.sentence.removesuffix(".") + sizes)
 
 
 class RegistryFull(StorageFull):
     """What keeps the tickets has no memory left, however much room there is for files."""
 
-    def __init__(self) -> None:
-        IncomingError.__init__(self, "The server has no memory left for its list of uploads.")
+    sentence = "The server has no memory left for its list of uploads."
 
 
 class StorageFailed(IncomingError):

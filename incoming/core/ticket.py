@@ -85,7 +85,7 @@ class IllegalTransition(WrongState):
 
 SHORT_ID_CHARS: Final = 8
 """How much of an id logs and lists show. The whole id is a secret: it allows the upload."""
-_WHOLE_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+TICKET_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 FILE: Final = "file"
 FOLDER: Final = "folder"
 DEST_TYPES: Final = (FILE, FOLDER)
@@ -100,8 +100,8 @@ def short_id(ticket_id: str) -> str:
 
 
 def with_short_ids(text: str) -> str:
-    """Returns a text for logs: whoever reads the whole id of a ticket may upload."""
-    return _WHOLE_ID.sub(lambda found: short_id(found[0]), text)
+    """Returns a text for logs. A reader who knew the whole id of a ticket could upload."""
+    return TICKET_ID.sub(lambda found: short_id(found[0]), text)
 
 
 class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -7,7 +7,6 @@ ticket that was forgotten (a tombstone). The latest entry of each ticket counts.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterable
 from typing import Any, Final, get_type_hints
@@ -17,11 +16,10 @@ from msgspec.structs import force_setattr
 
 from incoming.core import checkpoints, parts
 from incoming.core.lifecycle import State
-from incoming.core.ticket import Ticket
+from incoming.core.ticket import TICKET_ID, Ticket
 from incoming.runtime.garbage import no_collection
 
 VERSION: Final = 1
-TICKET_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FORGOTTEN: Final = b"-"
 CLEAN_STOP: Final = b"stopped -"
 """The last entry of a process that stopped cleanly. Older versions read the tombstone of no ticket."""

@@ -53,11 +53,11 @@ class Refusals:
     def record(self, kind: Kind, error: IncomingError, ticket_id: str = "", route: str = "") -> None:
         """Counts a refusal and logs it: `ticket_id` as it was sent, `route` for a request."""
         self.count(kind, error)
-        limit, key = self._log_limit, f"{kind} {error.code}"
+        limit, key, reason = self._log_limit, f"{kind} {error.code}", str(error)
         if cause := _outage(error):
-            limit, key = self._outage_limit, f"{key} {_sort(cause)}"
+            limit, key, reason = self._outage_limit, f"{key} {_sort(cause)}", f"{error} ({_words(cause)})"
         if limit.allows(key):
-            self._log(kind, error, ticket_id, route, limit.take_suppressed(key))
+            self._log(error, reason, ticket_id, route or kind.value, limit.take_suppressed(key))
 
     def record_from(self, source: str, kind: Kind, error: IncomingError) -> None:
         """Counts and logs a refusal of something malformed, of which only the source is known.
@@ -68,13 +68,10 @@ class Refusals:
         key = f"{kind} {error.code}"
         if self._source_limit.allows(key, source):
             suppressed = self._source_limit.take_suppressed(key)
-            self._log(kind, error, "", f"{kind.value} from {source}", suppressed)
+            self._log(error, str(error), "", f"{kind.value} from {source}", suppressed)
 
-    def _log(self, kind: Kind, error: IncomingError, ticket_id: str, route: str, suppressed: int) -> None:
-        fields: dict[str, object] = {"what": route or kind.value, "code": error.code, "reason": str(error)}
-        if cause := _outage(error):
-            fields["reason"] = f"{error} ({_words(cause)})"
-        fields["more"] = ""
+    def _log(self, error: IncomingError, reason: str, ticket_id: str, what: str, suppressed: int) -> None:
+        fields: dict[str, object] = {"what": what, "code": error.code, "reason": reason, "more": ""}
         if suppressed:
             fields["suppressed"] = suppressed
             fields["more"] = f" ({suppressed} more were not logged)"

@@ -10,7 +10,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.stage import SLOW_BYTES_PER_S, Stage, change_unnoticed
-from tests.support.browser import TURNING_NAME, Card, focused, picture, press
+from tests.support.browser import TURNING_NAME, Card, check_focus_of_a_cancellation, picture, press
 from tests.support.engines import Chromium
 
 
@@ -133,14 +133,7 @@ def test_the_focus_is_never_lost_when_a_control_can_no_longer_be_used(
     press(clean_driver, Keys.TAB)
     page.choose(tmp_path / "Holiday")
     folder.hold_at(0.3, page, length_bytes=12_000_000)
-    assert focused(clean_driver) == "card"
-    press(clean_driver, Keys.TAB, Keys.TAB)
-    assert focused(clean_driver) == "cancel"
-    press(clean_driver, Keys.ENTER)
-    page.wait_for_text("#problem", "cancelled")
-    assert focused(clean_driver) == "card"
-    press(clean_driver, Keys.TAB)
-    assert focused(clean_driver) == "again"
+    check_focus_of_a_cancellation(clean_driver, page)
 
 
 @pytest.mark.engines("chromium")

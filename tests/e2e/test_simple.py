@@ -14,8 +14,8 @@ from tests.e2e.stage import SLOW_BYTES_PER_S, Stage, change_unnoticed
 from tests.support.browser import (
     TURNING_NAME,
     Card,
+    check_focus_of_a_cancellation,
     file_dialog_answered,
-    focused,
     picture,
     press,
     seen_progress,
@@ -231,14 +231,7 @@ def test_the_focus_is_never_lost_when_a_control_can_no_longer_be_used(
     with file_dialog_answered(clean_driver, path):
         press(clean_driver, Keys.TAB, Keys.SPACE)
     simple.hold_at(0.1, page)
-    assert focused(clean_driver) == "card"
-    press(clean_driver, Keys.TAB, Keys.TAB)
-    assert focused(clean_driver) == "cancel"
-    press(clean_driver, Keys.ENTER)
-    page.wait_for_text("#problem", "cancelled")
-    assert focused(clean_driver) == "card"
-    press(clean_driver, Keys.TAB)
-    assert focused(clean_driver) == "again"
+    check_focus_of_a_cancellation(clean_driver, page)
 
 
 @pytest.mark.everywhere

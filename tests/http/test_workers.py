@@ -37,6 +37,24 @@ def backend() -> Iterator[ScriptedApp]:
         yield running
 
 
+FILE: Final = FileBytes(20 * MIB, 7)
+
+
+def half_sent(cluster: Cluster, backend: ScriptedApp) -> ClientV2:
+    """Returns a client that has sent a part of FILE, which is stored."""
+    client = ClientV2(cluster.servers[0].url, cluster.new_ticket(backend), FILE).open()
+    client.send_until_stored(9 * MIB)
+    return client
+
+
+def check_resumed(client: ClientV2, backend: ScriptedApp) -> None:
+    """Sends the rest over a new connection: nothing that was stored is sent again, and the app has FILE."""
+    client.drop()
+    client.upload()
+    assert client.resumed_at[-1] >= 9 * MIB
+    assert backend.wait_for(1)[0].sha256 == FILE.sha256
+
+
 def answers(server: RunningServer) -> bool:
     return requests.get(f"{server.url}/incoming/healthz", timeout=60).text == "ok"
 
@@ -60,16 +78,11 @@ def test_a_worker_that_was_killed_is_replaced_and_its_uploads_resume(
     cluster: Cluster, backend: ScriptedApp
 ) -> None:
     (server,) = cluster.servers
-    data = FileBytes(20 * MIB, 7)
-    client = ClientV2(server.url, cluster.new_ticket(backend), data).open()
-    client.send_until_stored(9 * MIB)
+    client = half_sent(cluster, backend)
     before = children_of(server.pid)
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    client.drop()
-    client.upload()
-    assert client.resumed_at[-1] >= 9 * MIB
-    assert backend.wait_for(1)[0].sha256 == data.sha256
+    check_resumed(client, backend)
     wait_until(lambda: len(set(children_of(server.pid)) - set(before)) == 2, "both are replaced")
 
 
@@ -95,18 +108,13 @@ def test_without_their_parent_workers_stop_and_the_next_one_has_the_port_and_the
     cluster: Cluster, backend: ScriptedApp
 ) -> None:
     (server,) = cluster.servers
-    data = FileBytes(20 * MIB, 9)
-    client = ClientV2(server.url, cluster.new_ticket(backend), data).open()
-    client.send_until_stored(9 * MIB)
+    client = half_sent(cluster, backend)
     workers = children_of(server.pid)
     os.kill(server.pid, signal.SIGKILL)
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "the workers have stopped")
     server.wait_for_end()
     server.start()
-    client.drop()
-    client.upload()
-    assert client.resumed_at[-1] >= 9 * MIB
-    assert backend.wait_for(1)[0].sha256 == data.sha256
+    check_resumed(client, backend)
     assert server.log_text().count("the parent of this worker was killed") == 2
 
 

@@ -17,6 +17,7 @@ from selenium.common.exceptions import (
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.bidi.input import FileDialogInfo
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.support.engines import STARTS, WIDE, Browser, Chromium, Firefox
@@ -147,6 +148,18 @@ class Card:
     def choose(self, *paths: Path) -> None:
         """Chooses files on the page, as the file dialog does."""
         self.find("input[type=file]").send_keys("\n".join(str(path) for path in paths))
+
+
+def check_focus_of_a_cancellation(driver: Browser, page: Card) -> None:
+    """Cancels the upload of example 1 or 6 with the keyboard alone. The focus is never lost meanwhile."""
+    assert focused(driver) == "card"
+    press(driver, Keys.TAB, Keys.TAB)
+    assert focused(driver) == "cancel"
+    press(driver, Keys.ENTER)
+    page.wait_for_text("#problem", "cancelled")
+    assert focused(driver) == "card"
+    press(driver, Keys.TAB)
+    assert focused(driver) == "again"
 
 
 def watch_progress(driver: Browser) -> None:

@@ -156,7 +156,7 @@ class Manifests(Protocol):
         """Removes all parts but the first `part_count`, and replaces the remainder, in one step."""
 
     def replace(self, ticket_id: str, token: str, manifest: Manifest) -> None:
-        """Replaces the whole manifest, in one step. Raises NotesLost if there is none."""
+        """Replaces the whole manifest in one step. Raises NotesLost if there is no manifest."""
 
     def set_complete(self, ticket_id: str, token: str) -> None:
         """The object has its name. It has no remainder any more."""

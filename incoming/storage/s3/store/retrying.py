@@ -61,10 +61,8 @@ class Retries:
         while True:
             try:
                 return change()
-            except NotesLost:
-                raise
-            except (StorageFailed, StorageFull):
-                if not pauses.has_time or not is_wanted():
+            except (StorageFailed, StorageFull) as exc:
+                if isinstance(exc, NotesLost) or not pauses.has_time or not is_wanted():
                     raise
             pauses.pause()
 
