@@ -165,9 +165,9 @@ def test_offered_uploads_that_no_file_can_resume_any_more_are_forgotten(
         card.wait_for_text(".amount", "B/s, ")
     clean_driver.execute_script("window.onbeforeunload = null")
 
-    dynamic.let_go()
     digests = {path.name: change_unnoticed(path) for path in paths}
     page = Page(clean_driver, dynamic)
+    dynamic.let_go()  # not while the earlier page could still send the rest
     for card in page.upload(*paths):
         card.wait_for_text(".output_state_msg", "The upload was started with ")
     page = Page(clean_driver, dynamic)

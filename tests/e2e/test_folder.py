@@ -105,10 +105,10 @@ def test_an_upload_that_no_folder_can_resume_any_more_is_forgotten_and_begun_ane
     page.choose(place)
     folder.hold_at(0.3, page, length_bytes=12_000_000)
     clean_driver.execute_script("window.onbeforeunload = null")
-    folder.go_on()
     for path in files:
         change_unnoticed(place / path)
     clean_driver.get(folder.app.url)
+    folder.go_on()  # not while the earlier page could still send the rest
     page.choose(place)
     page.wait_for_text("#problem", " ")
     page.find("#again").click()
