@@ -279,6 +279,16 @@ class WrongMediaType(IncomingError):
         self.expected = expected
 
 
+class UnsupportedCoding(IncomingError):
+    """The body of a request is compressed, or coded in another way (RFC 9110 section 8.4).
+
+    It would be stored as it came, and the app could not tell that from the file.
+    """
+
+    code, number, http_status, retryable = "unsupported_coding", 95, 415, False
+    sentence = "The request has a Content-Encoding. Send the file as it is, without one."
+
+
 class OffsetMismatch(IncomingError):
     """The bytes of a request do not begin where the stored ones end."""
 

@@ -171,4 +171,6 @@ def with_error(answer: Answer, error: errors.IncomingError) -> Answer:
         answer.add("Retry-After", error.retry_after_s)
     if isinstance(error, errors.MethodNotAllowed):
         answer.add("Allow", error.allow)
+    if isinstance(error, errors.UnsupportedCoding):
+        answer.add("Accept-Encoding", "identity")  # RFC 9110 section 15.5.16
     return answer

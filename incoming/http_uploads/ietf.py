@@ -32,11 +32,11 @@ from incoming.http_uploads.transfer import FileDescription, Transfer
 from incoming.http_uploads.transfers import Transfers
 from incoming.protocol import ietf_draft, problems, tus
 from incoming.protocol.digests import (
-    CONTENT_DIGEST,
     REPR_DIGEST,
     WANT_REPR_DIGEST,
+    content_digests,
     digest_value,
-    read_digest,
+    named_file_digest,
     wanted_hash,
 )
 from incoming.protocol.ietf_draft import InconsistentLength, Limits
@@ -167,12 +167,12 @@ class _Exchange:
         self._creates = ietf_draft.is_creation(self._dialect, self._request.method, self._find)
         read = ietf_draft.read_creation if self._creates else ietf_draft.read_append
         part = read(self._dialect, self._find, self._request.declared_body_bytes)
-        digest = read_digest(CONTENT_DIGEST, self._find(CONTENT_DIGEST))
+        digests = content_digests(self._find)
         with self._transfers.claim(self._id, self._file(part), self._request.source) as transfer:
             self._begin(transfer, part)
-            body, check = self._request.body, RequestChecksums((digest,)) if digest else None
+            body, check = self._request.body, RequestChecksums(digests) or None
             if self._creates:
-                self._skip_stored(transfer, part, has_digest=digest is not None)
+                self._skip_stored(transfer, part, has_digest=bool(digests))
             is_receiving = transfer.is_receiving
             seen_bytes = transfer.progress.offset_bytes - part.offset_bytes
             try:
@@ -188,10 +188,8 @@ class _Exchange:
 
     def _file(self, part: ietf_draft.Transfer) -> FileDescription:
         """Returns what the client says of its file. An append says its length once its offset is right."""
-        digest = read_digest(REPR_DIGEST, self._find(REPR_DIGEST))
         wanted = wanted_hash(self._find(WANT_REPR_DIGEST))
-        named = FileDigest(digest.algorithm, digest.digest).text if digest else ""
-        asked = named or (FileDigest(wanted).text if wanted else "")
+        asked = named_file_digest(self._find) or (FileDigest(wanted).text if wanted else "")
         if not self._creates:
             return FileDescription(file_digest=asked)
         metadata = tus.NO_METADATA  # tus-js-client sends its own header for it in this protocol, too

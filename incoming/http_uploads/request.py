@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from incoming.core.errors import BadHeader, BadParameter, NotFound
+from incoming.core.errors import BadHeader, BadParameter, NotFound, UnsupportedCoding
 from incoming.core.parts import PARTS, part_number
 from incoming.http_uploads.body import BodyBroken, RequestBody, open_body
 from incoming.protocol import tus
@@ -163,6 +163,12 @@ class UploadRequest:
             return self.body.read_into(buffer)
         except BodyBroken as exc:
             raise exc.error from exc
+
+    def check_coding(self) -> None:
+        """Raises UnsupportedCoding for a body that is not the file itself, but is compressed, say."""
+        codings = {one.strip().lower() for one in self.header("Content-Encoding").split(",")}
+        if self.declares_body and codings - {"", "identity"}:
+            raise UnsupportedCoding
 
     @property
     def declares_body(self) -> bool:

@@ -447,14 +447,14 @@ class Transfer:
         if missing_bytes is not None and coming_bytes > missing_bytes + repeated_bytes:
             raise errors.TooManyBytes(missing_bytes + repeated_bytes)
 
-    def skip_stored(self, body: RequestBody) -> None:
+    def skip_stored(self, body: RequestBody, check: BodyCheck | None = None) -> None:
         """Reads the part of a body that is stored already, and compares it. The rest is for `receive`.
 
-        It is for a client that sends its file from the start once more. Raises WrongFile, also for a shorter
-        body, and as `receive`.
+        It is for a client that sends its file from the start once more. The `check` gets this part, too.
+        Raises WrongFile, also for a shorter body, and as `receive`.
         """
         with self._reading(body):
-            has_all = self._has_compared(body, 0, self.offset_bytes, None)
+            has_all = self._has_compared(body, 0, self.offset_bytes, check)
         if not has_all:
             raise errors.WrongFile(self.ticket.expected_file)
 

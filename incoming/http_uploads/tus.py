@@ -39,6 +39,7 @@ from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfer import FileDescription, Transfer
 from incoming.http_uploads.transfers import Transfers
 from incoming.protocol import tus
+from incoming.protocol.digests import named_file_digest
 from incoming.protocol.rules import CANCELLED_BY_CLIENT
 from incoming.protocol.tus import Extension, FinalUpload, Header, PartialUpload
 
@@ -125,7 +126,12 @@ class Tus(Dialect):
         checks = tus.read_checksums(request.find_header)
         metadata = creation.metadata
         has_content = creation.has_content
-        file = FileDescription(creation.length_bytes, metadata.file_name, upload_metadata=metadata.raw)
+        file = FileDescription(
+            creation.length_bytes,
+            metadata.file_name,
+            upload_metadata=metadata.raw,
+            file_digest=named_file_digest(request.find_header),
+        )
         with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             if has_content:
                 transfer.repeat_from(0)
@@ -164,7 +170,8 @@ class Tus(Dialect):
         self._uploads.check_resumable(ticket)
         if ticket.is_assembled:
             raise InParts
-        file = FileDescription(self._said_bytes(request, ticket))
+        digest = named_file_digest(request.find_header)
+        file = FileDescription(self._said_bytes(request, ticket), file_digest=digest)
         with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             if transfer.missing_bytes == 0:
                 transfer.complete()  # it was whole already, but a kill or the disk was in the way

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from incoming.core.errors import BadHeader
+from incoming.core.file_digest import FileDigest
 from incoming.core.hashes import SIZES_BYTES
-from incoming.protocol.request_checksum import Checksum
+from incoming.protocol.request_checksum import Checksum, Checksums
+from incoming.wire.find_header import FindHeader
 from incoming.wire.structured_fields import dictionary, serialized
 
 CONTENT_DIGEST: Final = "Content-Digest"
@@ -49,6 +51,21 @@ def read_digest(header: str, value: str | None) -> Checksum | None:
             )
         found = found or Checksum(ours, digest)
     return found
+
+
+def content_digests(find: FindHeader) -> Checksums:
+    """Returns what a client says of the content of its request, which may be nothing. Raises BadHeader."""
+    digest = read_digest(CONTENT_DIGEST, find(CONTENT_DIGEST))
+    return (digest,) if digest else ()
+
+
+def named_file_digest(find: FindHeader) -> str:
+    """Returns the digest of the whole file that a client names, as a ticket keeps it; empty for none.
+
+    Raises BadHeader.
+    """
+    digest = read_digest(REPR_DIGEST, find(REPR_DIGEST))
+    return FileDigest(digest.algorithm, digest.digest).text if digest else ""
 
 
 def wanted_hash(value: str | None) -> str | None:

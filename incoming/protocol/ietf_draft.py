@@ -10,17 +10,15 @@ value of the wrong type counts as missing, as the draft demands.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 from incoming.core.errors import BadHeader, WrongMediaType
+from incoming.wire.find_header import FindHeader
 from incoming.wire.media_type import media_type
 from incoming.wire.structured_fields import boolean, integer, serialized
 
-FindHeader = Callable[[str], str | None]
-"""Returns the value of a header, without blanks around it; None when it is missing. Case does not matter."""
 Headers = list[tuple[str, str]]
 
 MEDIA_TYPE: Final = "application/partial-upload"

@@ -10,20 +10,19 @@ names the header. Texts of clients that are merely untidy are accepted: see `rea
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from enum import StrEnum
 from typing import Final
 
 from incoming.core.errors import BadHeader, UnsupportedChecksum, UnsupportedVersion, WrongMediaType
+from incoming.protocol.digests import content_digests
 from incoming.protocol.messages import MAX_INTEGER
 from incoming.protocol.request_checksum import DIGEST_BYTES, Checksum, Checksums, RequestChecksums
 from incoming.wire.base64_text import decoded
+from incoming.wire.find_header import FindHeader
 from incoming.wire.media_type import media_type
-
-FindHeader = Callable[[str], str | None]
-"""Returns the value of a header, without blanks around it; None when it is missing. Case does not matter."""
 
 VERSION: Final = "1.0.0"
 MEDIA_TYPE: Final = "application/offset+octet-stream"
@@ -179,12 +178,15 @@ def read_checksum(text: str) -> Checksum:
 
 
 def read_checksums(find: FindHeader) -> RequestChecksums:
-    """Returns what the body is compared with, which may be nothing. Raises BadHeader, UnsupportedChecksum."""
-    name = Header.CHECKSUM.lower()
+    """Returns what the body is compared with, which may be nothing. Raises BadHeader, UnsupportedChecksum.
+
+    A Content-Digest (RFC 9530) counts beside the headers of tus.
+    """
+    name, digests = Header.CHECKSUM.lower(), content_digests(find)
     in_header = tuple(read_checksum(text) for text in [find(Header.CHECKSUM)] if text is not None)
     announced = {one.strip().lower() for one in (find("Trailer") or "").split(",")}
     if name not in announced:
-        return RequestChecksums(in_header)
+        return RequestChecksums(in_header + digests)
     if "chunked" not in (find("Transfer-Encoding") or "").lower():
         raise BadHeader("Trailer", f"announces {Header.CHECKSUM}, but only a chunked body can have a trailer")
 
@@ -197,7 +199,7 @@ def read_checksums(find: FindHeader) -> RequestChecksums:
         return (in_trailer,)
 
     named = [one.algorithm for one in in_header] or ALGORITHMS
-    return RequestChecksums(in_header, read_trailer, named)
+    return RequestChecksums(in_header + digests, read_trailer, named)
 
 
 # --- concatenation -------------------------------------------------------------------------------------

@@ -73,6 +73,7 @@ PUBLISHED = {
     "bad_folder": (92, 422, False),
     "files_only": (93, 403, False),
     "leave_out_refused": (94, 403, False),
+    "unsupported_coding": (95, 415, False),
 }
 
 SENTENCES: list[tuple[errors.IncomingError, str]] = [

@@ -18,7 +18,6 @@ from typing import Any
 import http_sf
 import pytest
 
-from incoming.core.checksum import checksum
 from incoming.core.lifecycle import State
 from incoming.protocol.rules import PREFIXES
 from tests.conftest import StartServer
@@ -26,6 +25,7 @@ from tests.http_uploads.conftest import NewHttpUpload
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp, SlowApp
 from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
+from tests.support.digests import digest
 from tests.support.http_upload import HttpUpload
 from tests.support.ietf import NEW, VERSIONS, Exchange, IetfAnswer, IetfClient, without
 from tests.support.on_disk import bytes_in
@@ -80,16 +80,6 @@ def limits(answer: IetfAnswer) -> dict[str, int]:
     members: Any = http_sf.parse(answer.headers["upload-limit"].encode(), tltype="dictionary")
     assert all(type(value) is int and not parameters for value, parameters in members.values())
     return {name: value for name, (value, _) in members.items()}
-
-
-def digest(algorithm: str, content: bytes) -> str:
-    """Returns the value of a digest header."""
-    names = {"sha-256": "sha256", "sha-512": "sha512", "md5": "md5", "sha": "sha1"}
-    if algorithm == "crc32c":
-        value = checksum(content).to_bytes(4)
-    else:
-        value = hashlib.new(names[algorithm], content, usedforsecurity=False).digest()
-    return f"{algorithm}=:{base64.b64encode(value).decode()}:"
 
 
 LARGE_BYTES = 9_000_000

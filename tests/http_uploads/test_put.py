@@ -13,6 +13,7 @@ from tests.http_uploads.conftest import NewHttpUpload
 from tests.support.app import DONE, WAIT, Reply, ScriptedApp
 from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
+from tests.support.digests import digest
 from tests.support.http_upload import Headers, HttpAnswer, HttpUpload
 from tests.support.server import RunningServer, cancel_upload, finish_upload, new_upload
 from tests.support.waiting import wait_until
@@ -386,6 +387,72 @@ def test_an_upload_that_began_over_a_websocket_continues_with_a_put(
     client.drop()
 
 
+# --- digests -------------------------------------------------------------------------------------------
+
+LARGE_BYTES: Final = 9_000_000
+"""More than a buffer has, so such a body is stored before its digest is known."""
+
+
+@pytest.mark.parametrize("header", ["Content-Digest", "Repr-Digest"])
+@pytest.mark.parametrize("stored_bytes", [0, HALF, SIZE_BYTES])
+def test_a_file_with_the_digest_that_its_client_names_is_handed_over(
+    new_http_upload: NewHttpUpload, app: ScriptedApp, header: str, stored_bytes: int
+) -> None:
+    upload = new_http_upload()
+    if stored_bytes:
+        put_part(upload, 0, stored_bytes)
+    assert_finished(put(upload, headers={header: digest("sha-256", DATA)}), app)
+
+
+@pytest.mark.parametrize(
+    ("method", "size_bytes"), [("PUT", SIZE_BYTES), ("PUT", LARGE_BYTES), ("POST", SIZE_BYTES)]
+)
+@pytest.mark.parametrize(("chunked", "stored_bytes"), [(False, 0), (True, 0), (False, HALF), (True, HALF)])
+def test_of_a_file_without_the_digest_of_its_body_nothing_is_stored(  # noqa: PLR0913, PLR0917 - its inputs
+    new_http_upload: NewHttpUpload, app: ScriptedApp, method: str, size_bytes: int, chunked: bool,
+    stored_bytes: int,
+) -> None:  # fmt: skip
+    file = FileBytes(size_bytes, 5)
+    data, upload = file.read(0, size_bytes), new_http_upload()
+    if stored_bytes:
+        begin = {"Content-Range": f"bytes 0-{stored_bytes - 1}/{size_bytes}"}
+        assert put(upload, data[:stored_bytes], begin).status == 202
+    length = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(size_bytes))
+    headers = dict([length, ("Content-Digest", digest("sha-256", data[1:])), ("Content-Type", "video/mp4")])
+    with upload.open(method, headers) as request:
+        if chunked:
+            request.send_chunk(data)
+            request.send_chunk(b"")
+        else:
+            request.send(data)
+        assert code_of(request.answer()) == (400, "checksum_mismatch")
+    assert upload.ask("HEAD").offset_bytes == stored_bytes
+    assert not app.deliveries
+    assert_finished(put(upload, data, {"Content-Digest": digest("crc32c", data)}), app, file)
+
+
+def test_a_part_has_the_digest_of_its_own_body(new_http_upload: NewHttpUpload, app: ScriptedApp) -> None:
+    upload = begun(new_http_upload())
+    part = {"Content-Range": f"bytes {HALF}-{LAST}/{SIZE_BYTES}"}
+    rest = DATA[HALF:]
+    assert code_of(put(upload, rest, part | {"Content-Digest": digest("md5", DATA)})) == (
+        400, "checksum_mismatch",
+    )  # fmt: skip
+    assert upload.ask("HEAD").offset_bytes == HALF
+    digests = {"Content-Digest": digest("md5", rest), "Repr-Digest": digest("sha-512", DATA)}
+    assert_finished(put(upload, rest, part | digests), app)
+
+
+def test_a_file_with_another_digest_than_its_client_names_is_not_handed_over(
+    new_http_upload: NewHttpUpload, app: ScriptedApp
+) -> None:
+    upload = new_http_upload()
+    answer = put(upload, headers={"Repr-Digest": digest("sha-256", DATA[1:])})
+    assert code_of(answer) == (422, "digest_mismatch")
+    wait_until(lambda: app.deliveries, "the app is told")
+    assert "digest" in app.deliveries[0].fields["cancelReason"]
+
+
 # --- what is refused -----------------------------------------------------------------------------------
 
 
@@ -395,6 +462,9 @@ def test_an_upload_that_began_over_a_websocket_continues_with_a_put(
         ({"Content-Range": "bytes 0-9/5"}, (400, "bad_header")),
         ({"Content-Range": "bytes 0-/5"}, (400, "bad_header")),
         ({"Content-Range": f"bytes 0-{LAST - 1}/{SIZE_BYTES}"}, (400, "bad_header")),
+        ({"Content-Digest": "sha-256"}, (400, "bad_header")),
+        ({"Repr-Digest": "sha-256=:AAAA:"}, (400, "bad_header")),
+        ({"Content-Encoding": "gzip"}, (415, "unsupported_coding")),
     ],
 )
 def test_a_bad_header_is_refused_before_the_body_is_read(

@@ -7,6 +7,7 @@ from urllib.parse import urljoin
 
 import pytest
 
+from incoming.core.errors import UnsupportedCoding
 from incoming.http_uploads.request import UploadAddress, UploadRequest, upload_address
 from incoming.protocol.rules import PREFIXES
 
@@ -110,3 +111,15 @@ def test_the_head_of_a_request_says_how_long_its_body_is(
     environ: dict[str, str], length_bytes: int | None
 ) -> None:
     assert request(**environ).declared_body_bytes == length_bytes
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity, br", "x", "GZIP"])
+def test_a_body_that_is_coded_is_refused(coding: str) -> None:
+    with pytest.raises(UnsupportedCoding):
+        request(HTTP_CONTENT_ENCODING=coding, CONTENT_LENGTH="5").check_coding()
+
+
+@pytest.mark.parametrize("environ", [{"CONTENT_LENGTH": "5"}, {"HTTP_CONTENT_ENCODING": "gzip"}])
+def test_a_body_without_a_coding_is_not_refused(environ: dict[str, str]) -> None:
+    request(**environ).check_coding()
+    request(**environ | {"HTTP_CONTENT_ENCODING": "identity", "CONTENT_LENGTH": "5"}).check_coding()

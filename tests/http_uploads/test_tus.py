@@ -21,6 +21,7 @@ from tests.support.client_v1 import ClientV1
 from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.cpu_waits import Stopwatch
 from tests.support.data import FileBytes
+from tests.support.digests import digest
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.http_upload import HttpAnswer
 from tests.support.server import RunningServer, finish_upload
@@ -769,6 +770,15 @@ def test_t25_a_checksum_that_can_not_be_checked_is_refused_before_the_body(uploa
     assert answer.status == 400
     assert answer.code in ("unsupported_checksum", "bad_header")
     assert upload.stored == b""
+
+
+def test_t25_the_digests_of_the_standard_count_too(upload: Upload) -> None:
+    wrong, right = digest("sha-256", b"01243"), digest("sha-256", b"01234")
+    refused(upload.append(0, b"01234", Content_Digest=wrong), 460, "checksum_mismatch")
+    said = checksum("sha1", b"01234")
+    refused(upload.append(0, b"01234", Content_Digest=wrong, Upload_Checksum=said), 460, "checksum_mismatch")
+    assert upload.append(0, b"01234", Content_Digest=right, Upload_Checksum=said).offset_bytes == 5
+    refused(upload.append(5, b"56789", Repr_Digest=wrong), 422, "digest_mismatch")
 
 
 def test_t25_a_creation_with_upload_may_have_a_checksum(new: NewUpload) -> None:

@@ -14,7 +14,6 @@ from incoming.protocol.ietf_draft import (
     MEDIA_TYPE,
     NEWEST,
     Dialect,
-    FindHeader,
     Header,
     InconsistentLength,
     Limits,
@@ -29,6 +28,7 @@ from incoming.protocol.ietf_draft import (
     read_creation,
     spoken,
 )
+from incoming.wire.find_header import FindHeader
 
 same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 in_each_dialect = pytest.mark.parametrize(

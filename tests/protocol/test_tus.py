@@ -25,10 +25,10 @@ from incoming.protocol.tus import (
     Creation,
     Extension,
     FinalUpload,
-    FindHeader,
     Metadata,
     PartialUpload,
 )
+from incoming.wire.find_header import FindHeader
 
 same_each_run = settings(derandomize=True, deadline=None)
 
