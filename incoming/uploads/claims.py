@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
 from incoming.core.errors import (
+    ClaimLapsed,
     IncomingError,
     Stopping,
     StorageFailed,
@@ -23,6 +24,7 @@ from incoming.core.errors import (
 )
 from incoming.core.lifecycle import Claim
 from incoming.core.news import CalledOff, Durable, Interrupted, News
+from incoming.core.parts import is_part_id
 from incoming.core.rate_limit import Pace
 from incoming.core.resume_check import Ranges
 from incoming.core.ticket import Ticket
@@ -202,6 +204,7 @@ class Claims:
         self._runtime = context.runtime
         self._clock = context.clock
         self._leases = context.leases
+        self._registry = context.registry
         self._news = context.news
         self._live: dict[str, LiveUpload] = {}
         self._moved: set[str] = set()
@@ -329,9 +332,22 @@ class Claims:
         self._runtime.spawn(claim.hear, Durable(claim.acknowledged_bytes))
 
     def renew(self, claim: ClaimedUpload, lease_s: float) -> None:
-        """Moves the deadline of a claim that is used. Raises TakenOver when it does not hold its upload."""
-        if not self._leases.renew(claim.ticket.id, claim.token, self._clock.now_s() + lease_s):
-            raise TakenOver
+        """Moves the deadline of a claim that is used.
+
+        Raises TakenOver when it does not hold its upload, ClaimLapsed if nobody else has held it since.
+        """
+        ticket_id = claim.ticket.id
+        if self._leases.renew(ticket_id, claim.token, self._clock.now_s() + lease_s):
+            return
+        claim.lost = claim.lost or (ClaimLapsed() if self._is_newest(claim) else TakenOver())
+        raise claim.lost
+
+    def _is_newest(self, claim: ClaimedUpload) -> bool:
+        """Returns whether there is no claim after this one. Raises UnknownTicket, StorageFailed."""
+        ticket_id = claim.ticket.id
+        if is_part_id(ticket_id) or self.is_held(ticket_id):
+            return False
+        return self._registry.get(ticket_id).token == claim.token
 
     def tell(self, ticket_id: str, news: News) -> None:
         """Passes the news on to the claims of the upload, in any process."""
@@ -345,7 +361,7 @@ class Claims:
 
     def mark_ended(self, claim: ClaimedUpload) -> None:
         """Marks a released claim as lost, so that later requests of its client are refused."""
-        claim.lost = claim.lost or (Stopping() if self.stopping else TakenOver())
+        claim.lost = claim.lost or (Stopping() if self.stopping else ClaimLapsed())
 
     def end_all(self, news: Ending) -> None:
         """Ends every claim of this process, and tells its client the news."""

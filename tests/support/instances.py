@@ -5,6 +5,7 @@ An instance that was killed changes nothing any more, whatever its greenlets sti
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,9 @@ class World:
     def bury(self, instance: Instance) -> None:
         """All instances know that this one is dead."""
 
+    def unbury(self, instance: Instance) -> None:
+        """All instances know that this one lives."""
+
     def pass_time(self, duration_s: float, *instances: Instance) -> None:
         """Lets the time pass, and has these instances sweep at once after it."""
         self.runtime.advance(duration_s)
@@ -101,6 +105,10 @@ class RedisWorld(World):
     def bury(self, instance: Instance) -> None:
         """See World."""
         self._known[instance].leave()
+
+    def unbury(self, instance: Instance) -> None:
+        """See World."""
+        self._known[instance].beat()
 
     def close(self) -> None:
         """Ends the connections."""
@@ -146,6 +154,15 @@ class Instance(House):
         self.is_dead = True
         self.storage.die()
         self.world.bury(self)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within it the instance does not run, and the others take it for dead."""
+        self.is_dead = True
+        self.world.bury(self)
+        yield
+        self.is_dead = False
+        self.world.unbury(self)
 
 
 class Remote:

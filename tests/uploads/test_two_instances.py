@@ -23,6 +23,7 @@ from incoming.core.errors import (
 from incoming.core.lifecycle import ENDED, Claim, State
 from incoming.core.news import CalledOff, Durable, HandedOver, Interrupted, News
 from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
+from incoming.http_uploads.answers import STATUSES
 from incoming.http_uploads.transfer import LEASE_S
 from incoming.http_uploads.transfers import Transfers
 from incoming.runtime.buffer_pool import BufferPool
@@ -356,6 +357,33 @@ def test_uploads_of_a_dead_instance_pause_and_resume_at_another(
     client = second.claim(ticket_id, LENGTH_BYTES)
     assert client.claim.offset_bytes == 3000
     write_rest(second, client)
+    assert second.state(ticket_id) is State.FINISHED
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_a_request_of_an_instance_that_was_frozen_ends_for_good_only_if_another_client_came(
+    world: World, first: Instance, second: Instance, is_resumed: bool
+) -> None:
+    ticket_id = first.new_ticket()
+    zombie = Client()
+    claim = new_claim(LENGTH_BYTES)
+    zombie.claim = first.uploads.claim(ticket_id, claim, zombie.listener, lease_s=LEASE_S)
+    write(first, zombie, CONTENT[:3000])
+    first.is_deaf = True
+    with first.frozen():
+        world.pass_time(1, second)
+        assert second.state(ticket_id) is State.PAUSED
+        if is_resumed:
+            second.uploads.release(second.claim(ticket_id, LENGTH_BYTES).claim)
+    for _ in range(2):  # the same reason again
+        with pytest.raises(TakenOver) as lost:
+            write(first, zombie, CONTENT[3000:4000])
+        assert STATUSES[lost.value.code] == (400 if is_resumed else 503)
+    first.uploads.release(zombie.claim)
+    assert second.state(ticket_id) is State.PAUSED
+    resumed = second.claim(ticket_id, LENGTH_BYTES)
+    assert resumed.claim.offset_bytes == 3000
+    write_rest(second, resumed)
     assert second.state(ticket_id) is State.FINISHED
 
 
