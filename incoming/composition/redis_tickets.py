@@ -27,6 +27,8 @@ from incoming.settings.table import Settings
 
 NOTE_KEY: Final = "incoming:place"
 """Has the note of where the files are: see storage_note."""
+ENDPOINT_KEY: Final = "incoming:endpoint"
+"""Has the note of the endpoint of S3."""
 REPEAT_NEWS_S: Final = 10.0
 REPEATS_FOR_ARRIVED: Final = 5
 SHARE_LIFE: Final = 2
@@ -95,8 +97,8 @@ class RedisTickets:
         finally:
             self.connection.close()
 
-    def check_storages(self, where: str) -> str:
-        """Notes where the files of these tickets are, and returns the note.
+    def check_storages(self, where: str, settings: Settings) -> str:
+        """Notes where the files of these tickets are, and returns the note. Warns of another endpoint of S3.
 
         Raises BadSetting if they are elsewhere, and needed, or if another process has them elsewhere.
         """
@@ -106,6 +108,11 @@ class RedisTickets:
                 self._check_others(before, where)
                 note = storage_note.check_same(before, where, self.registry.tickets)
                 self.connection.read("SET", NOTE_KEY, note)
+                if settings.storage:
+                    before = (self.connection.read("GET", ENDPOINT_KEY) or b"").decode()
+                    all_tickets = self.registry.tickets
+                    now = storage_note.check_endpoint(before, settings.s3_endpoint, note, all_tickets)
+                    self.connection.read("SET", ENDPOINT_KEY, now)
             except BadSetting:
                 self.instances.leave()  # it does not start: the next one may
                 raise

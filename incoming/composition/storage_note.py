@@ -5,10 +5,14 @@ storages is refused while a ticket has a file in one that is missing.
 
 The note has a line for each storage: its address, such as that of a bucket, or `local`, or `local ID` of a
 directory. The first one is of the storage that has the uploads whose tickets name none.
+
+The endpoint of S3 has a note of its own. It may be another name of the same store, so a start with another
+one only warns.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -16,11 +20,17 @@ from pathlib import Path
 from typing import Final
 
 from incoming.core.errors import BadSetting
-from incoming.core.storage_kinds import LOCAL, name_in
+from incoming.core.lifecycle import State
+from incoming.core.storage_kinds import LOCAL, S3, name_in
 from incoming.core.ticket import Ticket
 from incoming.registry import journal
 
+log = logging.getLogger(__name__)
+
 NOTE_FILE: Final = "place"
+ENDPOINT_FILE: Final = "endpoint"
+AMAZON: Final = "Amazon's S3"
+"""The endpoint, where the setting names none."""
 MOVED: Final = (
     "{count} uploads still have files in {before}. Start the server with that until these uploads are "
     "finished, and it has deleted their files"
@@ -48,6 +58,27 @@ def check_same(before: str, now: str, tickets: Callable[[], Iterable[Ticket]]) -
             many = sum(count[name] for name in lost)
             raise BadSetting("storage", MOVED.format(count=many, before=described))
     return "\n".join(sorted(is_now.values(), key=lambda line: name_in(line) != next(iter(was))))
+
+
+def check_endpoint(before: str, s3_endpoint: str, note: str, tickets: Callable[[], Iterable[Ticket]]) -> str:
+    """Warns if uploads in S3 may have files at another endpoint. Returns the new note of the endpoint.
+
+    `before`: the note so far; empty if there is none. `note`: that of the storages.
+    """
+    now = s3_endpoint.rstrip("/") or AMAZON
+    if before and before != now:
+        first = nameless(note)
+        in_s3 = (one for one in tickets() if (one.storage or first) == S3)
+        count = sum(one.state is not State.ISSUED and not one.may_be_forgotten for one in in_s3)
+        if count:
+            about = {"before": before, "now": now, "count": count}
+            log.warning(
+                "s3_endpoint was %(before)s and is now %(now)s: %(count)d uploads may still have files at "
+                "the former one. If these are two stores, start the server with the former one until these "
+                "uploads are finished",
+                about,
+            )
+    return now
 
 
 def are_same(before: str, now: str) -> bool:
@@ -84,18 +115,36 @@ def check_drained(storage_dir: Path) -> None:
 
 def read_note(directory: Path) -> str:
     """Returns where the files were of the tickets in this directory; those of older versions were there."""
-    try:
-        return (directory / NOTE_FILE).read_text("utf-8").strip()
-    except FileNotFoundError:
-        return LOCAL
+    return _read(directory / NOTE_FILE, LOCAL)
 
 
 def write_note(directory: Path, note: str) -> None:
     """Notes where the files are. Raises OSError."""
     if read_note(directory) != note:
-        new_file = directory / f"{NOTE_FILE}.new"
-        new_file.write_text(f"{note}\n", "utf-8")
-        new_file.replace(directory / NOTE_FILE)
+        _write(directory / NOTE_FILE, note)
+
+
+def check_endpoint_in(
+    directory: Path, s3_endpoint: str, note: str, tickets: Callable[[], Iterable[Ticket]]
+) -> None:
+    """Does the same as `check_endpoint`, with the note of the endpoint in this directory. Raises OSError."""
+    before = _read(directory / ENDPOINT_FILE, "")
+    now = check_endpoint(before, s3_endpoint, note, tickets)
+    if before != now:
+        _write(directory / ENDPOINT_FILE, now)
+
+
+def _read(file: Path, default: str) -> str:
+    try:
+        return file.read_text("utf-8").strip()
+    except FileNotFoundError:
+        return default
+
+
+def _write(file: Path, note: str) -> None:
+    new_file = file.with_name(f"{file.name}.new")
+    new_file.write_text(f"{note}\n", "utf-8")
+    new_file.replace(file)
 
 
 def directory_id(directory: Path) -> str:

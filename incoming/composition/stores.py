@@ -63,7 +63,7 @@ def open_stores(settings: Settings, runtime: Runtime, undo: contextlib.ExitStack
         storage_note.check_drained(storage_dir)
         redis = _redis_tickets(settings, runtime, counters)
         storage = _remote_storage(settings, runtime, redis, None, undo)
-        redis.check_storages(settings.storage)
+        redis.check_storages(settings.storage, settings)
         location, cluster = _location(settings, redis), _cluster(redis, redis, storage.figures)
         return Stores(redis, Storages(storage), counters, None, location, cluster)
     directory = OwnedDirectory(storage_dir, settings.wait_for_storage, runtime)
@@ -84,7 +84,8 @@ def _in_directory(
     if settings.registry:
         storage_note.check_drained(directory.path)
         redis = _redis_tickets(settings, runtime, counters)
-        note = redis.check_storages(_note(settings, f"{LOCAL} {storage_note.directory_id(directory.path)}"))
+        own = f"{LOCAL} {storage_note.directory_id(directory.path)}"
+        note = redis.check_storages(_note(settings, own), settings)
         tickets: TicketStore = redis
     else:
         tickets = journal = JournalTickets(directory, settings, runtime, counters)
@@ -92,6 +93,9 @@ def _in_directory(
         before = storage_note.read_note(directory.path)
         note = storage_note.check_same(before, _note(settings, LOCAL), journal.registry.tickets)
         storage_note.write_note(directory.path, note)
+        if settings.storage:
+            all_tickets = journal.registry.tickets
+            storage_note.check_endpoint_in(directory.path, settings.s3_endpoint, note, all_tickets)
     warn(found)
     figures: list[Callable[[], StoreFigures]] = []
     opened: dict[str, Storage] = {}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 
 import gevent
 import pytest
 
 from incoming.composition.redis_tickets import RedisTickets
+from incoming.core.lifecycle import State
 from incoming.core.stats import Counters
+from incoming.core.ticket import Ticket
 from incoming.registry.redis.instances import LIFE_S
 from incoming.runtime.base import MAX_TICK_S
 from incoming.runtime.gevent_runtime import GeventRuntime
@@ -51,3 +54,18 @@ def test_a_process_that_others_may_have_taken_for_dead_looks_at_its_uploads(
     gevent.sleep(0.01)
     assert len(looked) == times
     tickets.close()
+
+
+def test_servers_with_one_redis_are_warned_of_another_endpoint_of_s3(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    let_greenlets_wait(monkeypatch)
+    for number, warnings in ((1, 0), (2, 1), (2, 1)):
+        settings = Settings(registry=redis.url, storage="s3://bucket", s3_endpoint=f"http://s3-{number}:8333")
+        tickets = RedisTickets(settings, GeventRuntime(), Counters())
+        tickets.check_storages(settings.storage, settings)
+        if number == 1:
+            tickets.registry.add(Ticket(str(uuid.uuid4()), "http://app.example.org/", state=State.PAUSED))
+        tickets.close()
+        assert len(caplog.messages) == warnings
+    assert "was http://s3-1:8333 and is now http://s3-2:8333: 1 uploads" in caplog.text

@@ -96,3 +96,45 @@ def test_another_bucket_or_directory_is_another_place() -> None:
     assert (
         storage_note.check_same("local 1\ns3://b", "local 2\ns3://b", lambda: [needed]) == "local 2\ns3://b"
     )
+
+
+# --- the endpoint of S3 ----------------------------------------------------------------------------------
+
+ISSUED = Ticket("c", "http://app.example.org/")
+AMAZON = storage_note.AMAZON
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "note", "ticket"),
+    [
+        (("http://a:1", "http://b:1"), "s3://bucket", NEEDED),
+        (("http://a:1", ""), "s3://bucket", NEEDED),
+        (("", "http://b:1"), BOTH, replace(NEEDED, storage="s3")),
+    ],
+)
+def test_another_endpoint_is_warned_of_once_if_uploads_may_have_files_at_the_former_one(
+    endpoints: tuple[str, str], note: str, ticket: Ticket, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for endpoint in (endpoints[0], endpoints[1], endpoints[1]):
+        storage_note.check_endpoint_in(tmp_path, endpoint, note, lambda: [ticket])
+    before, now = (endpoint or AMAZON for endpoint in endpoints)
+    (message,) = caplog.messages
+    assert f"was {before} and is now {now}: 1 uploads may still have files" in message
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "note", "ticket"),
+    [
+        (("", "http://b:1"), BOTH, replace(NEEDED, storage="local")),
+        (("", "http://b:1"), BOTH, NEEDED),
+        (("http://a:1", "http://b:1"), "s3://bucket", ENDED),
+        (("http://a:1", "http://b:1"), "s3://bucket", ISSUED),
+        (("http://a:1", "http://a:1/"), "s3://bucket", NEEDED),
+    ],
+)
+def test_no_endpoint_is_warned_of_that_lacks_no_file(
+    endpoints: tuple[str, str], note: str, ticket: Ticket, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for endpoint in endpoints:
+        storage_note.check_endpoint_in(tmp_path, endpoint, note, lambda: [ticket])
+    assert caplog.messages == []
