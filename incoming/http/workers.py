@@ -156,10 +156,12 @@ class Workers:
                 self._handle_stop()
                 return worker.exit_code or 0
             delay_s = FIRST_DELAY_S if is_steady else min(2 * delay_s, MAX_DELAY_S)
+            wait_s = 0.0 if is_steady or not worker.exit_code else delay_s
             if worker.exit_code:
-                about = {"number": number, "code": worker.exit_code, "delay_s": delay_s}
-                log.error("worker %(number)d ended with %(code)d, the next one starts now", about)
-            self._stopping.wait(0 if is_steady or not worker.exit_code else delay_s)
+                when = f"in {wait_s:.0f} s" if wait_s else "now"
+                about = {"number": number, "end": _end(worker.exit_code), "when": when}
+                log.error("worker %(number)d %(end)s, and the next one starts %(when)s", about)
+            self._stopping.wait(wait_s)
         return 0
 
     def _tell_ready(self, worker: Worker) -> None:
@@ -220,3 +222,13 @@ def _stop_without(parent: int) -> None:
 def command(port: int) -> list[str]:
     """Returns the command of a worker: that of this process, for one worker and this port."""
     return [sys.executable, "-m", "incoming", *sys.argv[1:], "--workers", "1", "--port", str(port)]
+
+
+def _end(exit_code: int) -> str:
+    """Returns how a process has ended, for people. A code below 0 is minus a signal."""
+    if exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    try:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"was killed by signal {-exit_code}"

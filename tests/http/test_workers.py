@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
@@ -84,6 +85,26 @@ def test_a_worker_that_was_killed_is_replaced_and_its_uploads_resume(
         os.kill(pid, signal.SIGKILL)
     check_resumed(client, backend)
     wait_until(lambda: len(set(children_of(server.pid)) - set(before)) == 2, "both are replaced")
+
+
+@pytest.mark.parametrize(
+    ("number", "end"),
+    [
+        (signal.SIGKILL, "was killed by SIGKILL"),
+        (signal.SIGSEGV, "was killed by SIGSEGV"),
+        (signal.SIGRTMIN + 1, f"was killed by signal {signal.SIGRTMIN + 1}"),
+    ],
+)
+def test_the_log_says_how_a_worker_has_ended_and_when_the_next_one_starts(
+    cluster: Cluster, number: int, end: str
+) -> None:
+    (server,) = cluster.servers
+    wait_until(lambda: answers(server), "the server is healthy")
+    (first, second) = children_of(server.pid)
+    for pid in (first, second):
+        os.kill(pid, number)
+    line = rf"(?m)ERROR +worker [12] {end}, and the next one starts (now|in [1-9]\d* s)$"
+    wait_until(lambda: len(re.findall(line, server.log_text())) == 2, "both ends are logged")
 
 
 def test_all_workers_are_replaced_one_after_the_other(cluster: Cluster, backend: ScriptedApp) -> None:
