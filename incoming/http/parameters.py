@@ -7,7 +7,7 @@ are the app's own texts: they are kept as they are.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -33,18 +33,37 @@ MAX_HISTORY_S: Final = 300
 MAX_SEARCH_CHARS: Final = 200
 
 
-def from_json(body: bytes, names: Collection[str]) -> dict[str, str]:
-    """Returns the parameters of these names in a JSON object, as texts. Raises BadRequest, BadParameter.
-
-    Values are strings, numbers, booleans, or null for none. `metadata` may be anything.
-    """
+def from_json(body: bytes) -> dict[str, Any]:
+    """Returns the JSON object in a body. Raises BadRequest."""
     try:
         found = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise BadRequest("The body of the request is not a JSON object in UTF-8.")
+    return found
+
+
+def as_texts(found: Mapping[str, Any], names: Collection[str]) -> dict[str, str]:
+    """Returns the parameters of these names in a JSON object, as texts. Raises BadParameter.
+
+    Values are strings, numbers, booleans, or null for none. `metadata` may be anything.
+    """
     return {name: _text(name, value) for name, value in found.items() if name in names}
+
+
+def misspelt(names: Iterable[str], known: Collection[str]) -> dict[str, str]:
+    """Returns the names that are not known, but have the letters of one that is: {name: known name}.
+
+    Capital letters, `_` and `-` don't count.
+    """
+    by_letters = {_letters(name): name for name in known}
+    unknown = (name for name in names if name not in known)
+    return {name: by_letters[letters] for name in unknown if (letters := _letters(name)) in by_letters}
+
+
+def _letters(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
 
 
 def _text(name: str, value: Any) -> str:

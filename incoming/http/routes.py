@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial, wraps
 from typing import Any, Final
 
@@ -41,12 +41,14 @@ PARAMETER_NAMES: Final = (
 )
 UPLOAD_PATHS: Final = tuple(f"{prefix}{UPLOAD_ROUTE}" for prefix in PREFIXES)
 """The paths for WebSockets. `websocket.upgrade` takes what it can upgrade; the app gets the rest."""
-PROXY_WARNING_INTERVAL_S: Final = 300.0
-"""How often the log says that a proxy is not set up for uploads: each page tries again and again."""
+WARNING_INTERVAL_S: Final = 300.0
+"""How often the log says what a person has to mend, such as a proxy: pages and apps try again and again."""
 BOM: Final = "\xef\xbb\xbf"
 """A UTF-8 byte order mark as Bottle has it in the name of a form's first field."""
 TICKET_ID: Final = "incoming.ticket_id"
 """The key of a request's environ for the id of the ticket that it names."""
+MISSPELT: Final = "incoming.misspelt"
+"""The key of a request's environ for {name: known name} of its parameters that are ignored."""
 MAX_FORM_BYTES: Final = 100 * 1024
 """The longest parameters together have a third of that. Bottle would write a larger form to a file."""
 BASIC: Final = 'Basic realm="Incoming!!", charset="UTF-8"'
@@ -70,8 +72,8 @@ def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle
     backend, reading = _backend_routes(uploads, settings.public_url), _reading_routes(overview, can_operate)
     operating = _operating_routes(Operator(uploads))
     files = library.load(STATIC_DIR)
-    answering = partial(_answering, uploads.refusals)
-    not_upgraded = _not_upgraded(LogRateLimit(PROXY_WARNING_INTERVAL_S), uploads.refusals)
+    answering = partial(_answering, uploads.refusals, LogRateLimit(WARNING_INTERVAL_S))
+    not_upgraded = _not_upgraded(LogRateLimit(WARNING_INTERVAL_S), uploads.refusals)
     for prefix in PREFIXES:
         for name, route in backend.items():
             app.post(f"{prefix}backend/{name}", callback=answering(_guarded(access.check, route)))
@@ -200,6 +202,7 @@ def _parameters() -> Mapping[str, str]:
     Raises BadParameter for one that is not UTF-8: a secret that counted as absent would protect nothing.
     """
     query, form = bottle.request.query, _form()
+    _note_misspelt(query)
     values = {name: _text_of(query, name) or form.get(name, "") for name in PARAMETER_NAMES}
     return {name: value for name, value in values.items() if value}
 
@@ -222,14 +225,23 @@ def _form() -> Mapping[str, str]:
         raise errors.FormTooLarge
     try:
         if bottle.request.content_type.lower().partition(";")[0].strip() == "application/json":
-            return parameters.from_json(bottle.request.body.read(MAX_FORM_BYTES) or b"{}", PARAMETER_NAMES)
+            found = parameters.from_json(bottle.request.body.read(MAX_FORM_BYTES) or b"{}")
+            _note_misspelt(found)
+            return parameters.as_texts(found, PARAMETER_NAMES)
         forms = bottle.request.forms
+        _note_misspelt(forms)
         return {name: _text_of(forms, name) or _text_of(forms, BOM + name) for name in PARAMETER_NAMES}
     except bottle.HTTPResponse:
         raise  # Bottle makes the response
     except (OSError, ValueError, LookupError) as exc:
         # The caller is gone or too slow, or its Content-Type is not valid or names an unknown character set.
         raise errors.BadRequest("The body of the request could not be read.") from exc
+
+
+def _note_misspelt(names: Iterable[str]) -> None:
+    """Notes which of these names the developer of the app may have misspelt. They are ignored."""
+    found = parameters.misspelt(names, PARAMETER_NAMES)
+    bottle.request.environ[MISSPELT] = {**bottle.request.environ.get(MISSPELT, {}), **found}
 
 
 def _id_and_secret() -> tuple[str, str]:
@@ -253,7 +265,7 @@ def _guarded(check: Check, route: Route) -> Route:
     return guarded
 
 
-def _answering(refusals: Refusals, route: Route) -> Route:
+def _answering(refusals: Refusals, warnings: LogRateLimit, route: Route) -> Route:
     """Returns the route with its result as plain text. Its errors become responses, and are recorded."""
 
     @wraps(route)
@@ -269,11 +281,23 @@ def _answering(refusals: Refusals, route: Route) -> Route:
         except Exception:
             log.exception("a defect: %(route)s failed", {"route": route.__name__})
             return _failure(errors.InternalError())
+        finally:
+            _warn_of_misspelt(route.__name__, warnings)
         if isinstance(result, str):
             return _text(200, result)
         return result
 
     return answering
+
+
+def _warn_of_misspelt(route: str, limit: LogRateLimit) -> None:
+    for name, known in bottle.request.environ.get(MISSPELT, {}).items():
+        if limit.allows(f"{route} {known}"):
+            about = {"route": route, "parameter": name, "known": known}
+            log.warning(
+                "%(route)s: the parameter %(parameter)s is unknown, and is ignored. The name is %(known)s",
+                about,
+            )
 
 
 def _text(status: int, text: str) -> bottle.HTTPResponse:

@@ -12,9 +12,11 @@ from incoming.http.parameters import (
     MAX_METADATA_BYTES,
     MAX_SECRET_CHARS,
     MAX_URL_CHARS,
+    as_texts,
     from_json,
     is_by_operator,
     listing,
+    misspelt,
     new_upload,
     ticket_id,
 )
@@ -322,7 +324,7 @@ NAMES = ("a", "b", "c", "d", "e", "id", "metadata")
     ],
 )  # fmt: skip
 def test_a_json_object_has_the_parameters_of_a_form(body: str, values: dict[str, str]) -> None:
-    assert from_json(body.encode(), NAMES) == values
+    assert as_texts(from_json(body.encode()), NAMES) == values
 
 
 @pytest.mark.parametrize(
@@ -332,21 +334,26 @@ def test_a_json_object_has_the_parameters_of_a_form(body: str, values: dict[str,
 )  # fmt: skip
 def test_a_body_that_is_not_a_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
-        from_json(body, NAMES)
+        as_texts(from_json(body), NAMES)
 
 
 @pytest.mark.parametrize("value", ["[]", "{}", '["x"]', '"\\ud800"'])
 def test_a_value_that_no_form_could_hold_is_refused_by_its_name(value: str) -> None:
     with pytest.raises(BadParameter) as refusal:
-        from_json(b'{"id": %s}' % value.encode(), NAMES)
+        as_texts(from_json(b'{"id": %s}' % value.encode()), NAMES)
     assert refusal.value.parameter == "id"
+
+
+@pytest.mark.parametrize("name", ["maxbytes", "MaxBytes", "max_bytes", "max-bytes", "MAXBYTES"])
+def test_a_name_with_the_letters_of_a_parameter_is_misspelt(name: str) -> None:
+    assert misspelt([name, "maxBytes", "other"], ["id", "maxBytes"]) == {name: "maxBytes"}
 
 
 @same_each_run
 @given(st.binary(max_size=60))
 def test_whatever_comes_as_json_is_taken_or_refused(body: bytes) -> None:
     try:
-        values = from_json(body, NAMES)
+        values = as_texts(from_json(body), NAMES)
     except (BadParameter, BadRequest):
         return
     assert all(isinstance(value, str) for value in values.values())

@@ -218,6 +218,22 @@ def test_parameters_may_be_a_json_object(routes: Routes, content_type: str) -> N
     assert (done.status_int, done.text) == (200, "ok")
 
 
+@pytest.mark.parametrize("place", ["query", "form", "JSON"])
+def test_a_misspelt_parameter_is_ignored_and_named_once_in_the_log(
+    routes: Routes, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    for _ in range(3):
+        if place == "JSON":
+            asked = json.dumps({"signalFinishURL": URL, "max_bytes": 5, "other": 1})
+            answer = post_body(routes, "new_upload", asked, "application/json")
+        else:
+            asked_for = {"signalFinishURL": URL, "max_bytes": "5", "other": "1"}
+            answer = routes.post("new_upload", *in_place(asked_for, place == "query"))
+        assert routes.house.ticket(answer.text).max_bytes == 0
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said == ["new_upload: the parameter max_bytes is unknown, and is ignored. The name is maxBytes"]
+
+
 def test_the_query_wins_over_a_json_object(routes: Routes) -> None:
     in_body = '{"signalFinishURL": 5}'
     answer = post_body(routes, f"new_upload?signalFinishURL={URL}", in_body, "application/json")
