@@ -263,9 +263,9 @@ class Claiming:
                 finally:  # until then, nobody takes the upload for abandoned
                     self.claims.hand_to(live, None)
 
-    def _release(self, claim: ClaimedUpload, live: LiveUpload) -> None:
+    def _release(self, claim: ClaimedUpload, live: LiveUpload, has_lapsed: bool = False) -> None:
         is_elsewhere = _has_ended_elsewhere(claim)
-        self.claims.mark_ended(claim)
+        self.claims.mark_ended(claim, has_lapsed)
         had_file = live.writer is not None
         try:
             ticket = None if is_elsewhere else self.paused.pause(claim.ticket, live, claim.token)
@@ -301,7 +301,7 @@ class Claiming:
                 claim = live.holder
                 if claim and claim.token == token:
                     self.claims.hand_to(live, None)
-                    self._release(claim, live)
+                    self._release(claim, live, has_lapsed=True)
         return ended
 
 

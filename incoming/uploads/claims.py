@@ -359,9 +359,13 @@ class Claims:
         for claim in self.holders():
             self._runtime.spawn(claim.listener, Interrupted(Stopping()))
 
-    def mark_ended(self, claim: ClaimedUpload) -> None:
-        """Marks a released claim as lost, so that later requests of its client are refused."""
-        claim.lost = claim.lost or (Stopping() if self.stopping else ClaimLapsed())
+    def mark_ended(self, claim: ClaimedUpload, has_lapsed: bool = False) -> None:
+        """Marks a released claim as lost, so that later requests of its client are refused.
+
+        `has_lapsed`: it was not used for too long. Its client has not left, and may resume.
+        """
+        why = ClaimLapsed() if has_lapsed else TakenOver()
+        claim.lost = claim.lost or (Stopping() if self.stopping else why)
 
     def end_all(self, news: Ending) -> None:
         """Ends every claim of this process, and tells its client the news."""

@@ -306,12 +306,14 @@ class PartUploads:
             if not self.context.leases.release(upload_id, token, expired_at_s=now_s):
                 return False
             if live.holder and live.holder.token == token:
-                self._let_go(ticket_id, live.holder, live)
+                self._let_go(ticket_id, live.holder, live, has_lapsed=True)
         return True
 
-    def _let_go(self, ticket_id: str, claim: ClaimedUpload, live: LiveUpload) -> None:
+    def _let_go(
+        self, ticket_id: str, claim: ClaimedUpload, live: LiveUpload, has_lapsed: bool = False
+    ) -> None:
         """Ends a claim, and pauses the upload if no part of it is held any more."""
-        self.claims.mark_ended(claim)
+        self.claims.mark_ended(claim, has_lapsed)
         self.claims.hand_to(live, None)
         self._close(claim.ticket, live)
         self._pause_if_idle(ticket_id)

@@ -14,7 +14,7 @@ ENGINES = ("chromium",)
 HALF_A_BAR = """
     const { content } = document.querySelector('template') || { content: document };
     const bar = content.querySelector('progress')?.cloneNode() || document.createElement('progress');
-    document.body.replaceChildren(bar);
+    document.body.prepend(bar); // what the script of the page needs stays
     bar.value = 0.5;
 """
 COLOURS = """
