@@ -45,6 +45,7 @@ class RedisTickets:
 
     def __init__(self, settings: Settings, runtime: Runtime, counters: Counters) -> None:
         """Connects to the Redis. Raises BadSetting, also when it does not answer."""
+        self._settings = settings
         self._address = parse_address(settings.registry)
         own = this_instance(settings.instance)
         with self._usable():
@@ -97,7 +98,7 @@ class RedisTickets:
         finally:
             self.connection.close()
 
-    def check_storages(self, where: str, settings: Settings) -> str:
+    def check_storages(self, where: str) -> str:
         """Notes where the files of these tickets are, and returns the note. Warns of another endpoint of S3.
 
         Raises BadSetting if they are elsewhere, and needed, or if another process has them elsewhere.
@@ -108,10 +109,10 @@ class RedisTickets:
                 self._check_others(before, where)
                 note = storage_note.check_same(before, where, self.registry.tickets)
                 self.connection.read("SET", NOTE_KEY, note)
-                if settings.storage:
+                if self._settings.storage:
                     before = (self.connection.read("GET", ENDPOINT_KEY) or b"").decode()
-                    all_tickets = self.registry.tickets
-                    now = storage_note.check_endpoint(before, settings.s3_endpoint, note, all_tickets)
+                    endpoint, all_tickets = self._settings.s3_endpoint, self.registry.tickets
+                    now = storage_note.check_endpoint(before, endpoint, note, all_tickets)
                     self.connection.read("SET", ENDPOINT_KEY, now)
             except BadSetting:
                 self.instances.leave()  # it does not start: the next one may

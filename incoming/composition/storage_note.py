@@ -63,7 +63,7 @@ def check_same(before: str, now: str, tickets: Callable[[], Iterable[Ticket]]) -
 def check_endpoint(before: str, s3_endpoint: str, note: str, tickets: Callable[[], Iterable[Ticket]]) -> str:
     """Warns if uploads in S3 may have files at another endpoint. Returns the new note of the endpoint.
 
-    `before`: the note so far; empty if there is none. `note`: that of the storages.
+    `before` is the endpoint that the last start noted; empty at the first start. `note` lists the storages.
     """
     now = s3_endpoint.rstrip("/") or AMAZON
     if before and before != now:

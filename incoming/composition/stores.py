@@ -63,7 +63,7 @@ def open_stores(settings: Settings, runtime: Runtime, undo: contextlib.ExitStack
         storage_note.check_drained(storage_dir)
         redis = _redis_tickets(settings, runtime, counters)
         storage = _remote_storage(settings, runtime, redis, None, undo)
-        redis.check_storages(settings.storage, settings)
+        redis.check_storages(settings.storage)
         location, cluster = _location(settings, redis), _cluster(redis, redis, storage.figures)
         return Stores(redis, Storages(storage), counters, None, location, cluster)
     directory = OwnedDirectory(storage_dir, settings.wait_for_storage, runtime)
@@ -84,8 +84,7 @@ def _in_directory(
     if settings.registry:
         storage_note.check_drained(directory.path)
         redis = _redis_tickets(settings, runtime, counters)
-        own = f"{LOCAL} {storage_note.directory_id(directory.path)}"
-        note = redis.check_storages(_note(settings, own), settings)
+        note = redis.check_storages(_note(settings, f"{LOCAL} {storage_note.directory_id(directory.path)}"))
         tickets: TicketStore = redis
     else:
         tickets = journal = JournalTickets(directory, settings, runtime, counters)

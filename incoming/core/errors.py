@@ -473,16 +473,6 @@ class TakenOver(IncomingError):
     sentence = "A newer connection has taken over this upload."
 
 
-class ClaimLapsed(TakenOver):
-    """The claim has ended because it was not used for too long, and nobody else has the upload.
-
-    Its process was frozen, for example. To clients it is a storage that failed, so they resume.
-    """
-
-    code, number, http_status, retryable = "storage_failed", 42, 500, True
-    sentence = "The connection was silent for too long, and the upload was paused. Try again."
-
-
 class StorageFull(IncomingError):
     """There is no room at the moment."""
 
@@ -506,6 +496,17 @@ class StorageFailed(IncomingError):
 
     code, number, http_status, retryable = "storage_failed", 42, 500, True
     sentence = "The server could not store the file."
+
+
+class ClaimLapsed(TakenOver):
+    """The claim has ended because it was not used for too long, and nobody else has the upload.
+
+    Its process was frozen, for example. To clients it is a storage that failed, so they resume.
+    """
+
+    code, number = StorageFailed.code, StorageFailed.number
+    http_status, retryable = StorageFailed.http_status, StorageFailed.retryable
+    sentence = "The connection was silent for too long, and the upload was paused. Try again."
 
 
 class RegistryFailed(StorageFailed):

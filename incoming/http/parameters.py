@@ -57,8 +57,8 @@ def misspelt(names: Iterable[str], known: Collection[str]) -> dict[str, str]:
 
     Capital letters, `_` and `-` don't count.
     """
-    by_letters = {_letters(name): name for name in known}
-    unknown = (name for name in names if name not in known)
+    unknown = [name for name in names if name not in known]
+    by_letters = {_letters(name): name for name in known} if unknown else {}  # nearly no request has any
     return {name: by_letters[letters] for name in unknown if (letters := _letters(name)) in by_letters}
 
 

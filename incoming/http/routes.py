@@ -240,8 +240,8 @@ def _form() -> Mapping[str, str]:
 
 def _note_misspelt(names: Iterable[str]) -> None:
     """Notes which of these names the developer of the app may have misspelt. They are ignored."""
-    found = parameters.misspelt(names, PARAMETER_NAMES)
-    bottle.request.environ[MISSPELT] = {**bottle.request.environ.get(MISSPELT, {}), **found}
+    noted = bottle.request.environ.setdefault(MISSPELT, {})
+    noted.update(parameters.misspelt(names, PARAMETER_NAMES))
 
 
 def _id_and_secret() -> tuple[str, str]:

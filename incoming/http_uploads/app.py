@@ -72,7 +72,7 @@ class HttpUploads:
         dialect = self._dialects[name]
         try:
             _check_ticket(request)
-            if name is not DialectName.IETF:  # there a coding is part of what is sent: section 4 of the draft
+            if not dialect.takes_codings:
                 request.check_coding()
             return dialect.answer(request)
         except IncomingError as exc:

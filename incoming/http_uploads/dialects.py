@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
 
 from incoming.core.errors import IncomingError
 from incoming.http_uploads import answers
@@ -41,6 +41,9 @@ class DialectName(StrEnum):
 
 class Dialect(ABC):
     """Answers the requests of one protocol. `app.HttpUploads` lists the implementations."""
+
+    takes_codings: ClassVar = False
+    """Whether a body with a Content-Encoding is stored as it comes. Otherwise it is refused."""
 
     @abstractmethod
     def answer(self, request: UploadRequest) -> Answer:

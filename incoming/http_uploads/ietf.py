@@ -64,7 +64,9 @@ _STATUSES: Final = {
 
 
 class IetfDraft(Dialect):
-    """See dialects.Dialect."""
+    """See dialects.Dialect. The draft counts the bytes of a body as they are coded."""
+
+    takes_codings = True
 
     def __init__(self, transfers: Transfers) -> None:
         self.transfers = transfers

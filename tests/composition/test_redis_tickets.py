@@ -63,7 +63,7 @@ def test_servers_with_one_redis_are_warned_of_another_endpoint_of_s3(
     for number, warnings in ((1, 0), (2, 1), (2, 1)):
         settings = Settings(registry=redis.url, storage="s3://bucket", s3_endpoint=f"http://s3-{number}:8333")
         tickets = RedisTickets(settings, GeventRuntime(), Counters())
-        tickets.check_storages(settings.storage, settings)
+        tickets.check_storages(settings.storage)
         if number == 1:
             tickets.registry.add(Ticket(str(uuid.uuid4()), "http://app.example.org/", state=State.PAUSED))
         tickets.close()
