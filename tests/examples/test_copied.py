@@ -56,6 +56,19 @@ def example(request: pytest.FixtureRequest, server: RunningServer, tmp_path: Pat
         yield app
 
 
+@pytest.mark.parametrize(
+    ("name", "path"), [("3-dropzone", "/page.js"), ("5-uppy", "/page.js"), ("5-uppy", "/uppy.css")]
+)
+def test_a_browser_that_has_another_version_gets_this_one_though_it_may_be_older(
+    server: RunningServer, tmp_path: Path, name: str, path: str
+) -> None:
+    with hosted(name, server, tmp_path / "uploads") as example:
+        answer = example.web.get(path)
+        date = {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}
+        assert example.web.get(path, headers=date | {"If-None-Match": '"another"'}).body == answer.body
+        example.web.get(path, headers=date | {"If-None-Match": answer.headers["ETag"]}, status=304)
+
+
 def new_ticket(example: HostedExample) -> str:
     """Returns a ticket, got as each of the pages gets it."""
     if (element := example.web.get("/").html.find(id="input_file")) and element.get("data-upload-id"):

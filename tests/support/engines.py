@@ -51,7 +51,8 @@ IS_LOADED: Final = "return !window.isLeft && document.readyState === 'complete'"
 TELL_ERRORS: Final = "return (window.uncaught || []).splice(0)"
 FORGET_ALL_PAGES: Final = """
     const done = arguments[0];
-    Services.clearData.deleteData(Ci.nsIClearDataService.CLEAR_DOM_STORAGES, () => done());
+    const { CLEAR_ALL_CACHES, CLEAR_DOM_STORAGES } = Ci.nsIClearDataService;
+    Services.clearData.deleteData(CLEAR_ALL_CACHES | CLEAR_DOM_STORAGES, () => done());
 """
 FORGET_THIS_PAGE: Final = """
     if (!location.protocol.startsWith("http")) return;
@@ -128,6 +129,7 @@ class Chromium(PageTellsErrors, webdriver.Chrome):
         """Leaves the page, and forgets what all have stored: other tests have pages of the same origin."""
         self.get("about:blank")
         self.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+        self.execute_cdp_cmd("Network.clearBrowserCache", {})
 
     def look_like(self, scheme: str, width_px: int) -> None:
         """Sets the colour scheme that the system wishes for ("light", "dark"), and the width of the page."""
