@@ -6,7 +6,7 @@
 | is for TICKET/parts/N | tus 1.0 |
 | has Tus-Resumable, or is a PATCH that is not of the IETF draft | tus 1.0 |
 | has a header of the IETF draft, or its media type: see `ietf_draft.is_spoken` | IETF draft |
-| POST multipart/form-data | a form of a page |
+| POST, PUT multipart/form-data | a form of a page |
 | PUT, POST with any other body | the file as the body, as curl sends it |
 | GET | the state |
 | HEAD, DELETE, OPTIONS, anything else | plain: the headers of every protocol |
@@ -73,7 +73,7 @@ def dialect_of(request: UploadRequest) -> DialectName:
             return DialectName.TUS
         case "POST" if request.find_header("Upload-Length") or request.find_header("Upload-Defer-Length"):
             return DialectName.TUS
-        case "POST" if request.media_type == multipart_form.MEDIA_TYPE:
+        case "POST" | "PUT" if request.media_type == multipart_form.MEDIA_TYPE:
             return DialectName.FORM
         case "PUT" | "POST":
             return DialectName.BODY

@@ -7,7 +7,7 @@ with `returnURL` once it has the file, else the state of the upload. So a reload
 
 from __future__ import annotations
 
-from incoming.core.errors import FilesOnly, IncomingError, TakenOver, UploadTooLarge
+from incoming.core.errors import ChecksumMismatch, FilesOnly, IncomingError, TakenOver, UploadTooLarge
 from incoming.core.lifecycle import RECEIVING, State
 from incoming.core.progress import Progress
 from incoming.http_uploads import answers
@@ -20,7 +20,11 @@ from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfer import FileDescription
 from incoming.http_uploads.transfers import Transfers
 from incoming.http_uploads.views import FINISHED, HTML, Views
+from incoming.protocol import tus
+from incoming.protocol.body_place import check_whole
+from incoming.protocol.digests import content_digests, named_file_digest
 from incoming.protocol.multipart_form import MAX_OTHER_BYTES, FormReader
+from incoming.protocol.request_checksum import RequestChecksums
 
 
 class Forms(Dialect):
@@ -32,13 +36,19 @@ class Forms(Dialect):
     def answer(self, request: UploadRequest) -> Answer:
         """Stores the file in a form. Raises IncomingError."""
         self._check(request)
-        form = FormBody(request.body, FormReader(request.header("Content-Type")))
+        length_bytes = check_whole(request.find_header)
+        reader = FormReader(request.header("Content-Type"))
+        form = FormBody(request.body, reader, tus.read_checksums(request.find_header))
         with self._transfers.uploads.pending_claim(request.ticket_id) as pending:
-            file = FileDescription(None, _read_name(form))
+            name, find = _read_name(form), reader.find_file_header
+            checks = RequestChecksums(content_digests(find))
+            digest = named_file_digest(find) or named_file_digest(request.find_header)
+            check_whole(find)
+            file = FileDescription(length_bytes, name, file_digest=digest)
             pending.check()  # its name may come late: a newer request has the upload then
         with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             try:
-                receive_whole(transfer, form, may_break_off=False)
+                receive_whole(transfer, form, checks, may_break_off=False)
                 transfer.complete()
             except IncomingError:
                 transfer.release()
@@ -70,7 +80,10 @@ class Forms(Dialect):
 
     def failure(self, request: UploadRequest, error: IncomingError) -> Answer:
         """See dialects.Dialect."""
-        return self._views.failure(request, error)
+        answer = self._views.failure(request, error)
+        if isinstance(error, ChecksumMismatch):
+            answer.status = 400  # 460 is a status of tus
+        return answer
 
 
 def _read_name(form: FormBody) -> str:

@@ -11,6 +11,7 @@ from typing import Final
 
 from incoming.http_uploads.body import RequestBody
 from incoming.protocol.multipart_form import FormReader
+from incoming.protocol.request_checksum import RequestChecksums
 
 BLOCK_BYTES: Final = 256 * 1024
 """How much of a form is read at a time."""
@@ -19,9 +20,10 @@ BLOCK_BYTES: Final = 256 * 1024
 class FormBody(RequestBody):
     """The file in a form. Its length is known at the end of the form, and only then it counts as whole."""
 
-    def __init__(self, form: RequestBody, reader: FormReader) -> None:
-        """`form`: the body of the request. `reader` finds the file in it."""
+    def __init__(self, form: RequestBody, reader: FormReader, checks: RequestChecksums) -> None:
+        """`form`: the body of the request, with its `checks`. `reader` finds the file in it."""
         super().__init__(None)
+        self._checks = checks
         self._form = form
         self._reader = reader
         self._block = memoryview(bytearray(BLOCK_BYTES))
@@ -32,7 +34,7 @@ class FormBody(RequestBody):
     def read_name(self) -> str:
         """Reads up to where the file begins. Returns its name.
 
-        Raises BadForm, FormTooLarge, BodyBroken, BodyInterrupted.
+        Raises BadForm, FormTooLarge, BodyBroken, BodyInterrupted, and what the checks of the form raise.
         """
         while self._reader.file_name is None:
             self._read_block()
@@ -42,8 +44,11 @@ class FormBody(RequestBody):
         """Takes the next block of the form apart, or ends it. Raises as `read_name`."""
         read_bytes = 0 if self._form.at_end else self._form.read_into(self._block)
         if read_bytes:
-            self._pieces.extend(self._reader.feed(bytes(self._block[:read_bytes])))
+            block = self._block[:read_bytes]
+            self._checks.update(block)
+            self._pieces.extend(self._reader.feed(bytes(block)))
         if self._form.at_end or not read_bytes:
+            self._checks.verify(self._form.trailers)
             self._reader.finish()
             self._is_last = True
 
@@ -53,7 +58,7 @@ class FormBody(RequestBody):
         return self._form.keeps_alive
 
     def read_into(self, buffer: memoryview) -> int:
-        """See RequestBody. Raises BadForm, FormTooLarge, too."""
+        """See RequestBody. Raises what `read_name` raises, too."""
         filled_bytes = 0
         while not self._pieces and not self._is_last:
             self._read_block()

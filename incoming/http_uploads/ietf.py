@@ -34,13 +34,11 @@ from incoming.protocol import ietf_draft, problems, tus
 from incoming.protocol.digests import (
     REPR_DIGEST,
     WANT_REPR_DIGEST,
-    content_digests,
     digest_value,
     named_file_digest,
     wanted_hash,
 )
 from incoming.protocol.ietf_draft import InconsistentLength, Limits
-from incoming.protocol.request_checksum import RequestChecksums
 from incoming.protocol.rules import CANCELLED_BY_CLIENT, upload_url
 from incoming.wire.content_disposition import file_name
 
@@ -169,12 +167,12 @@ class _Exchange:
         self._creates = ietf_draft.is_creation(self._dialect, self._request.method, self._find)
         read = ietf_draft.read_creation if self._creates else ietf_draft.read_append
         part = read(self._dialect, self._find, self._request.declared_body_bytes)
-        digests = content_digests(self._find)
+        check = tus.read_checksums(self._find) or None
         with self._transfers.claim(self._id, self._file(part), self._request.source) as transfer:
             self._begin(transfer, part)
-            body, check = self._request.body, RequestChecksums(digests) or None
+            body = self._request.body
             if self._creates:
-                self._skip_stored(transfer, part, has_digest=bool(digests))
+                self._skip_stored(transfer, part, has_digest=check is not None)
             is_receiving = transfer.is_receiving
             seen_bytes = transfer.progress.offset_bytes - part.offset_bytes
             try:

@@ -6,7 +6,8 @@ rest is stored. So a client that can only start again, such as `curl --retry`, l
 With the Content-Range of a part (`curl -C OFFSET`) the body has to begin where the stored bytes end. RFC 9110
 section 14.5 allows that where the server says so. Every answer tells the state of the upload in words.
 
-A Content-Digest is that of the body, and a Repr-Digest that of the whole file (RFC 9530).
+A Content-Digest is that of the body, and a Repr-Digest that of the whole file (RFC 9530). The headers of tus
+may not contradict the request: see `body_place`.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfer import FileDescription, Transfer
 from incoming.http_uploads.transfers import Transfers
 from incoming.http_uploads.views import JSON, Views
+from incoming.protocol import tus
+from incoming.protocol.body_place import check_upload_headers
 from incoming.protocol.content_range import HEADER, read_content_range
-from incoming.protocol.digests import content_digests, named_file_digest
+from incoming.protocol.digests import named_file_digest
 from incoming.protocol.multipart_form import MEDIA_TYPE as FORM
-from incoming.protocol.request_checksum import Checksums, RequestChecksums
+from incoming.protocol.request_checksum import RequestChecksums
 from incoming.wire import content_disposition
 
+NO_CHECKSUMS: Final = RequestChecksums()
 PLAIN_BODY: Final = "application/octet-stream"
 NOT_A_FILE: Final = ("", "application/x-www-form-urlencoded")
 """What a POST has that means no file, such as a form without an enctype: it has the name of the file only."""
@@ -48,17 +52,19 @@ class WholeBodies(Dialect):
         name, body_bytes = _name(request), _body_bytes(request)
         part = read_content_range(request.find_header(HEADER), body_bytes)
         is_whole = part is None or part.is_whole
-        digests = content_digests(request.find_header)
+        start_bytes, file_bytes = (part.start_bytes, part.file_bytes) if part else (0, body_bytes)
+        file_bytes = check_upload_headers(request.find_header, start_bytes, file_bytes)
+        checks = tus.read_checksums(request.find_header)
         named = named_file_digest(request.find_header)
-        file = FileDescription(part.file_bytes if part else body_bytes, name, file_digest=named)
+        file = FileDescription(file_bytes, name, file_digest=named)
         with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             if part and not is_whole:
                 transfer.check_offset(part.start_bytes)
-                transfer.receive(request.body, RequestChecksums(digests) or None)
+                transfer.receive(request.body, checks or None)
                 if not part.is_last:
                     return self._stored_part(request, transfer)
             else:
-                receive_whole(transfer, request.body, digests)
+                receive_whole(transfer, request.body, checks)
             transfer.complete()
             return self._views.outcome(request, transfer.wait_for_app())
 
@@ -83,39 +89,39 @@ class WholeBodies(Dialect):
 class WholeFile:
     """See transfer.BodyCheck. A body that is stored as a whole or not at all has the length of the upload.
 
-    It also has the digests that its client names, see `digests`.
+    It also has the checksums that its client names.
     """
 
-    def __init__(self, transfer: Transfer, digests: RequestChecksums) -> None:
-        self._transfer, self._digests, self._length_bytes = transfer, digests, 0
-        self.is_fast = digests.is_fast
+    def __init__(self, transfer: Transfer, checks: RequestChecksums) -> None:
+        self._transfer, self._checks, self._length_bytes = transfer, checks, 0
+        self.is_fast = checks.is_fast
 
     def update(self, data: memoryview) -> None:
         """See transfer.BodyCheck."""
         self._length_bytes += len(data)
-        self._digests.update(data)
+        self._checks.update(data)
 
     def verify(self, trailers: Mapping[str, str]) -> None:
         """See transfer.BodyCheck. Raises LengthMismatch, ChecksumMismatch."""
         ticket = self._transfer.ticket
         if ticket.length_bytes not in (None, self._length_bytes):
             raise errors.LengthMismatch(ticket.expected_file, self._length_bytes)
-        self._digests.verify(trailers)
+        self._checks.verify(trailers)
 
 
 def receive_whole(
-    transfer: Transfer, body: RequestBody, digests: Checksums = (), may_break_off: bool = True
+    transfer: Transfer, body: RequestBody, checks: RequestChecksums = NO_CHECKSUMS, may_break_off: bool = True
 ) -> None:
     """Stores a body that is a whole file. The part that is stored already is compared.
 
     `may_break_off`: what has arrived of a body that breaks off is stored. Nothing of it is stored if it has
-    `digests`, or if its length shows only at its end, and has to be that of the upload.
+    `checks`, or if its length shows only at its end, and has to be that of the upload.
 
     Raises WrongFile, LengthMismatch, ChecksumMismatch, and as `Transfer.receive`.
     """
     shows_length_late = body.length_bytes is None and transfer.ticket.length_bytes is not None
-    is_checked = digests or shows_length_late or not may_break_off
-    check = WholeFile(transfer, RequestChecksums(digests)) if is_checked else None
+    is_checked = checks or shows_length_late or not may_break_off
+    check = WholeFile(transfer, checks) if is_checked else None
     transfer.skip_stored(body, check)
     transfer.receive(body, check)
     if transfer.missing_bytes:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Final
 
 from incoming.core.errors import BadHeader, WrongMediaType
+from incoming.protocol.body_place import check_range
 from incoming.wire.find_header import FindHeader
 from incoming.wire.media_type import media_type
 from incoming.wire.structured_fields import boolean, integer, serialized
@@ -217,12 +218,12 @@ def _transfer(offset_bytes: int, is_last: bool, find: FindHeader, content_bytes:
     said_bytes = integer(find(Header.LENGTH))
     if said_bytes is not None and said_bytes < 0:
         said_bytes = None
-    if not is_last or content_bytes is None:
-        return Transfer(offset_bytes, is_last, said_bytes)
-    implied_bytes = offset_bytes + content_bytes
-    if said_bytes not in (None, implied_bytes):
-        raise InconsistentLength(said_bytes, implied_bytes)
-    return Transfer(offset_bytes, is_last, implied_bytes)
+    if is_last and content_bytes is not None:
+        implied_bytes = offset_bytes + content_bytes
+        if said_bytes not in (None, implied_bytes):
+            raise InconsistentLength(said_bytes, implied_bytes)
+        said_bytes = implied_bytes
+    return Transfer(offset_bytes, is_last, check_range(find, offset_bytes, said_bytes))
 
 
 # --- answers -------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ passed over. Whether the form is whole, and has one file, is known only at its e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from python_multipart.exceptions import FormParserError
@@ -18,8 +19,13 @@ from incoming.wire import content_disposition
 MEDIA_TYPE: Final = "multipart/form-data"
 MAX_OTHER_BYTES: Final = 100 * 1024
 """The limit for everything in a form that is not the file: its other fields, and what surrounds the parts."""
-IDENTITY_ENCODINGS: Final = frozenset((b"", b"binary", b"7bit", b"8bit"))
-"""What Content-Transfer-Encoding may be. Browsers send none (RFC 7578 section 4.7)."""
+ENCODINGS: Final = {
+    b"content-transfer-encoding": "Content-Transfer-Encoding",
+    b"content-encoding": "Content-Encoding",
+}
+"""The headers of a part by which its bytes are not the file itself."""
+IDENTITY_ENCODINGS: Final = frozenset((b"", b"identity", b"binary", b"7bit", b"8bit"))
+"""What these may be. Browsers send none (RFC 7578 section 4.7)."""
 _ESCAPED: Final = ((b"%22", b'"'), (b"%0D", b"\r"), (b"%0A", b"\n"))
 """What browsers write in names instead of these (HTML standard, "multipart/form-data encoding algorithm")."""
 
@@ -54,6 +60,7 @@ class FormReader:
         self._other_bytes = 0
         self._header_name = self._header_value = b""
         self._part: dict[bytes, bytes] = {}
+        self._file_headers: Mapping[bytes, bytes] = {}
         self._offered_name: bytes | None = None
         """The name of the part that comes in now, if it is a file. An empty one has to have bytes, too."""
         self._is_in_file = self._has_file_field = self._has_begun = False
@@ -104,6 +111,11 @@ class FormReader:
                 "No file was chosen." if self._has_file_field else "The form has no field for a file."
             )
 
+    def find_file_header(self, name: str) -> str | None:
+        """Returns a header of the file once it has begun, as `FindHeader` does for those of a request."""
+        value = self._file_headers.get(name.lower().encode())
+        return None if value is None else value.decode("latin-1").strip(" \t")
+
     # --- what the parser calls ------------------------------------------------------------------------
 
     def _add_to_header_name(self, data: bytes, start: int, end: int) -> None:
@@ -113,7 +125,12 @@ class FormReader:
         self._header_value += data[start:end]
 
     def _end_header(self) -> None:
-        self._part[self._header_name.lower()] = self._header_value
+        name, value = self._header_name.lower(), self._header_value
+        if name in self._part:
+            if name == b"content-disposition":
+                raise BadForm("The form is malformed: a part of it has two names.")
+            value = b", ".join((self._part[name], value))
+        self._part[name] = value
         self._header_name = self._header_value = b""
 
     def _begin_part(self) -> None:
@@ -121,8 +138,9 @@ class FormReader:
         kind, options = parse_options_header(disposition)
         if kind != b"form-data":
             raise BadForm("The form is malformed: a part of it is not a field.")
-        if self._part.get(b"content-transfer-encoding", b"").strip().lower() not in IDENTITY_ENCODINGS:
-            raise BadForm("The form has an encoded part. A Content-Transfer-Encoding is not supported.")
+        for header, name in ENCODINGS.items():
+            if self._part.get(header, b"").strip().lower() not in IDENTITY_ENCODINGS:
+                raise BadForm(f"The form has an encoded part. A {name} is not supported.")
         self._offered_name = options.get(b"filename")
         if self._offered_name is None and b"filename*" in disposition.lower():
             # RFC 7578 section 4.2 forbids it, and older versions of urllib3 send nothing else.
@@ -136,6 +154,7 @@ class FormReader:
         if self.file_name is not None:
             raise BadForm("The form has several files. This address takes one file.")
         self.file_name = file_name_of(self._offered_name or b"")
+        self._file_headers = dict(self._part)
         self._is_in_file = True
 
     def _take(self, data: bytes, start: int, end: int) -> None:

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Final
 
 from incoming.core.errors import BadHeader, UnsupportedChecksum, UnsupportedVersion, WrongMediaType
+from incoming.protocol.body_place import check_range
 from incoming.protocol.digests import content_digests
 from incoming.protocol.messages import MAX_INTEGER
 from incoming.protocol.request_checksum import DIGEST_BYTES, Checksum, Checksums, RequestChecksums
@@ -269,7 +270,12 @@ def read_creation(find: FindHeader) -> Creation:
             raise BadHeader(Header.LENGTH, "must be missing: the parts of a final upload say how long it is")
     elif (length_bytes is None) == (deferred is None):
         raise BadHeader(Header.LENGTH, f"or {Header.DEFER_LENGTH} is needed, but not both")
-    return Creation(length_bytes, read_metadata(find), concat, is_file_content(find))
+    has_content = is_file_content(find)
+    if has_content:
+        if read_integer(find, Header.OFFSET):
+            raise BadHeader(Header.OFFSET, "must be missing or 0: a creation has the beginning of the file")
+        check_range(find, 0, length_bytes)
+    return Creation(length_bytes, read_metadata(find), concat, has_content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +296,7 @@ def read_append(find: FindHeader) -> Append:
     length_bytes = read_integer(find, Header.LENGTH)
     if length_bytes is not None and length_bytes < offset_bytes:
         raise BadHeader(Header.LENGTH, f"must not be less than {Header.OFFSET}")
+    check_range(find, offset_bytes, length_bytes)
     return Append(offset_bytes, length_bytes)
 
 

@@ -25,6 +25,7 @@ from incoming.http_uploads.request import UploadAddress, UploadRequest
         ("PUT", {"HTTP_UPLOAD_INCOMPLETE": "?0"}, DialectName.IETF),
         ("HEAD", {"HTTP_UPLOAD_DRAFT_INTEROP_VERSION": "8"}, DialectName.IETF),
         ("POST", {"CONTENT_TYPE": "multipart/form-data; boundary=x"}, DialectName.FORM),
+        ("PUT", {"CONTENT_TYPE": "multipart/form-data; boundary=x"}, DialectName.FORM),
         ("POST", {"CONTENT_TYPE": "application/octet-stream"}, DialectName.BODY),
         ("PUT", {}, DialectName.BODY),
         ("GET", {}, DialectName.STATE),

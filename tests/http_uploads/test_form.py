@@ -10,8 +10,10 @@ import pytest
 from tests.http_uploads.conftest import NewHttpUpload
 from tests.support.app import WAIT, Reply, ScriptedApp
 from tests.support.data import FileBytes
-from tests.support.http_upload import HttpAnswer, HttpUpload
+from tests.support.digests import digest
+from tests.support.http_upload import Headers, HttpAnswer, HttpUpload
 from tests.support.server import RunningServer, finish_upload
+from tests.support.tus import checksum
 from tests.support.waiting import wait_until
 
 SIZE_BYTES: Final = 300_000
@@ -26,10 +28,13 @@ END: Final = f"--{BOUNDARY}--\r\n".encode()
 RETURN_URL: Final = "https://app.example/thanks?a=1&b=2"
 
 
-def part(name: bytes, content: bytes, file_name: bytes | None = None) -> bytes:
+def part(
+    name: bytes, content: bytes, file_name: bytes | None = None, headers: Headers | None = None
+) -> bytes:
     """Returns a field of a form, or a file in it."""
     file = b"" if file_name is None else b'; filename="%s"\r\nContent-Type: video/mp4' % file_name
-    head = b'Content-Disposition: form-data; name="%s"%s' % (name, file)
+    more = "".join(f"\r\n{name}: {value}" for name, value in (headers or {}).items()).encode()
+    head = b'Content-Disposition: form-data; name="%s"%s%s' % (name, file, more)
     return b"--%s\r\n%s\r\n\r\n%s\r\n" % (BOUNDARY.encode(), head, content)
 
 
@@ -141,6 +146,69 @@ def test_the_same_form_once_more_gets_the_same_answer(
     assert send(upload, form(DATA[:-1] + b"x")).status == 409
 
 
+# --- digests ---------------------------------------------------------------------------------------------
+
+OF_FORM: Final = form()
+NOT_SENT: Final = b"something else"
+
+
+def form_with(headers: Headers) -> bytes:
+    """Returns a form with a file that has these headers."""
+    return part(b"file", DATA, b"a.mov", headers) + END
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (OF_FORM, {"Content-Digest": digest("sha-256", OF_FORM)}),
+        (OF_FORM, {"Upload-Checksum": checksum("sha1", OF_FORM)}),
+        (OF_FORM, {"Repr-Digest": digest("sha-256", DATA)}),
+        (form_with({"Content-Digest": digest("sha-256", DATA)}), {}),
+        (form_with({"repr-digest": digest("sha-512", DATA)}), {}),
+    ],
+)
+def test_a_form_with_the_digest_that_came_with_it_is_handed_over(
+    new_http_upload: NewHttpUpload, app: ScriptedApp, body: bytes, headers: dict[str, str]
+) -> None:
+    assert send(new_http_upload(), body, HTML | headers).status == 303
+    assert [one.sha256 for one in app.deliveries] == [FILE.sha256]
+
+
+@pytest.mark.parametrize("file", [FILE, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize(
+    ("headers", "of_file"),
+    [
+        ({"Content-Digest": digest("sha-256", NOT_SENT)}, {}),
+        ({"Upload-Checksum": checksum("sha1", NOT_SENT)}, {}),
+        ({}, {"Content-Digest": digest("sha-256", NOT_SENT)}),
+    ],
+)
+def test_of_a_form_with_another_digest_than_came_with_it_nothing_is_stored(
+    new_http_upload: NewHttpUpload,
+    app: ScriptedApp,
+    file: FileBytes,
+    headers: dict[str, str],
+    of_file: Headers,
+) -> None:
+    upload, content = new_http_upload(), file.read(0, file.length_bytes)
+    answer = send(upload, part(b"file", content, b"a.mov", of_file) + END, FORM | headers)
+    assert (answer.status, answer.headers["incoming-error"]) == (400, "checksum_mismatch")
+    assert upload.ask("HEAD").offset_bytes == 0
+    assert app.deliveries == []
+
+
+@pytest.mark.parametrize("is_of_file", [False, True])
+def test_a_form_with_another_digest_of_the_file_than_its_client_names_is_not_handed_over(
+    new_http_upload: NewHttpUpload, app: ScriptedApp, is_of_file: bool
+) -> None:
+    named = {"Repr-Digest": digest("sha-256", NOT_SENT)}
+    body, headers = (form_with(named), FORM) if is_of_file else (OF_FORM, FORM | named)
+    answer = send(new_http_upload(), body, headers)
+    assert (answer.status, answer.headers["incoming-error"]) == (422, "digest_mismatch")
+    wait_until(lambda: app.deliveries, "the app is told")
+    assert "digest" in app.deliveries[0].fields["cancelReason"]
+
+
 # --- what is refused, and that nothing of it is kept ----------------------------------------------------
 
 
@@ -154,6 +222,9 @@ def test_the_same_form_once_more_gets_the_same_answer(
         (form()[:-6], "The form is incomplete"),
         (b"a=b", "The form is malformed"),
         (part(b"a", DATA, b"a") + part(b"t", b"x" * 200_000) + END, "100 KiB"),
+        (part(b"a", DATA, b"a", {"Content-Range": "bytes 0-299999/900000"}) + END, "a part of a file"),
+        (part(b"a", DATA, b"a", {"Content-Encoding": "gzip"}) + END, "Content-Encoding is not supported"),
+        (part(b"a", DATA, b"a", {"Content-Disposition": 'form-data; name="b"'}) + END, "two names"),
     ],
 )
 def test_a_form_without_exactly_one_file_is_refused_with_a_page_and_nothing_is_kept(
@@ -166,6 +237,36 @@ def test_a_form_without_exactly_one_file_is_refused_with_a_page_and_nothing_is_k
     assert b"<form " in answer.body
     assert upload.ask("HEAD").offset_bytes == 0
     assert send(upload, form()).status == 303
+    assert [one.sha256 for one in app.deliveries] == [FILE.sha256]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Range": "bytes 0-299999/900000"},
+        {"Content-Range": "bytes 300000-599999/900000"},
+        {"Content-Range": "bytes 0-299999/*"},
+        {"Upload-Offset": "300000"},
+    ],
+)
+def test_a_form_whose_headers_say_that_it_has_a_part_of_a_file_is_not_taken_for_the_whole(
+    new_http_upload: NewHttpUpload, app: ScriptedApp, headers: dict[str, str]
+) -> None:
+    upload = new_http_upload()
+    answer = send(upload, form(), FORM | headers)
+    assert (answer.status, answer.headers["incoming-error"]) == (400, "bad_header")
+    assert (state(upload), app.deliveries) == ("issued", [])
+
+
+def test_a_form_may_say_that_it_has_all_bytes(new_http_upload: NewHttpUpload, app: ScriptedApp) -> None:
+    said = {"Content-Range": f"bytes 0-{len(form()) - 1}/{len(form())}", "Upload-Offset": "0"}
+    assert send(new_http_upload(), form(), HTML | said).status == 303
+    assert [one.sha256 for one in app.deliveries] == [FILE.sha256]
+
+
+def test_a_form_may_be_put(new_http_upload: NewHttpUpload, app: ScriptedApp) -> None:
+    answer = new_http_upload().ask("PUT", FORM, form())
+    assert (answer.status, answer.body) == (200, b"The app has the file.\n")
     assert [one.sha256 for one in app.deliveries] == [FILE.sha256]
 
 

@@ -10,6 +10,7 @@ from incoming.core.errors import BadForm, IncompleteBody
 from incoming.http_uploads.body import BodyBroken, RequestBody
 from incoming.http_uploads.form_body import BLOCK_BYTES, FormBody
 from incoming.protocol.multipart_form import FormReader
+from incoming.protocol.request_checksum import RequestChecksums
 
 BOUNDARY = "xYzZy"
 CONTENT = bytes(range(256)) * 4000
@@ -54,7 +55,7 @@ class Pieces(RequestBody):
 
 
 def form_of(body: RequestBody) -> FormBody:
-    return FormBody(body, FormReader(f"multipart/form-data; boundary={BOUNDARY}"))
+    return FormBody(body, FormReader(f"multipart/form-data; boundary={BOUNDARY}"), RequestChecksums())
 
 
 def read_all(body: FormBody, buffer_bytes: int = 100_000) -> bytes:

@@ -400,6 +400,17 @@ def test_r7_a_file_that_ends_before_its_length_is_not_complete(
 
 
 @in_three_versions
+@pytest.mark.parametrize("range_", ["bytes 5-15/20", f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT) + 1}", "5"])
+def test_content_that_is_a_part_of_the_file_by_its_range_is_not_taken_for_the_whole_file(
+    server: RunningServer, new_client: NewClient, version: int, range_: str
+) -> None:
+    client = new_client(version)
+    answer = client.create(CONTENT, more={"Content-Range": range_})
+    assert (answer.status, answer.code) == (400, "bad_header")
+    assert server.journaled_state(client.upload.ticket_id) == "issued"
+
+
+@in_three_versions
 @pytest.mark.parametrize("offset", NOT_INTEGERS)
 def test_r8_a_malformed_offset_counts_as_missing(
     new_client: NewClient, stored: Callable[[IetfClient], bytes], version: int, offset: str

@@ -16,6 +16,7 @@ from tests.support.data import FileBytes
 from tests.support.digests import digest
 from tests.support.http_upload import Headers, HttpAnswer, HttpUpload
 from tests.support.server import RunningServer, cancel_upload, finish_upload, new_upload
+from tests.support.tus import checksum
 from tests.support.waiting import wait_until
 
 SIZE_BYTES: Final = 300_000
@@ -465,6 +466,11 @@ def test_a_file_with_another_digest_than_its_client_names_is_not_handed_over(
         ({"Content-Digest": "sha-256"}, (400, "bad_header")),
         ({"Repr-Digest": "sha-256=:AAAA:"}, (400, "bad_header")),
         ({"Content-Encoding": "gzip"}, (415, "unsupported_coding")),
+        ({"Upload-Offset": "5"}, (400, "bad_header")),
+        ({"Upload-Offset": "5", "X-HTTP-Method-Override": "PATCH"}, (400, "bad_header")),
+        ({"Upload-Length": str(SIZE_BYTES + 1)}, (400, "bad_header")),
+        ({"Content-Range": f"bytes 0-{LAST}/*", "Upload-Offset": "1"}, (400, "bad_header")),
+        ({"Upload-Checksum": "sha1 AAAA"}, (400, "bad_header")),
     ],
 )
 def test_a_bad_header_is_refused_before_the_body_is_read(
@@ -474,6 +480,33 @@ def test_a_bad_header_is_refused_before_the_body_is_read(
     with upload.open("PUT", {**headers, "Content-Length": SIZE_BYTES, "Expect": "100-continue"}) as request:
         assert code_of(request.answer()) == code
     assert server.journaled_state(upload.ticket_id) == "issued"
+
+
+def test_headers_of_tus_that_say_the_same_as_the_request_change_nothing(
+    new_http_upload: NewHttpUpload, app: ScriptedApp
+) -> None:
+    said = {"Upload-Offset": "0", "Upload-Length": str(SIZE_BYTES), "Upload-Checksum": checksum("md5", DATA)}
+    assert_finished(put(new_http_upload(), headers=said), app)
+
+
+def test_a_file_without_the_checksum_of_tus_that_came_with_it_is_not_stored(
+    new_http_upload: NewHttpUpload,
+) -> None:
+    upload = new_http_upload()
+    answer = put(upload, headers={"Upload-Checksum": checksum("md5", DATA[1:])})
+    assert code_of(answer) == (400, "checksum_mismatch")
+    assert upload.ask("HEAD").offset_bytes == 0
+
+
+def test_a_body_without_a_length_is_not_finished_before_the_length_that_its_header_says(
+    new_http_upload: NewHttpUpload, app: ScriptedApp
+) -> None:
+    upload = new_http_upload()
+    with upload.open("PUT", {"Transfer-Encoding": "chunked", "Upload-Length": SIZE_BYTES}) as request:
+        request.send_chunk(DATA[:HALF])
+        request.send_chunk(b"")
+        assert code_of(request.answer()) == (409, "length_mismatch")
+    assert_finished(put(upload), app)
 
 
 @pytest.mark.parametrize("media_type", [{}, {"Content-Type": "application/x-www-form-urlencoded"}])

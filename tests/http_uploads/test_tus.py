@@ -251,6 +251,30 @@ def test_t7_an_offset_is_a_non_negative_integer(upload: Upload, text: str) -> No
     assert upload.stored == b""
 
 
+@pytest.mark.parametrize(
+    "place", [{"Content-Range": "bytes 5-14/20"}, {"Content-Range": "bytes 0-9/20"}, {"Content-Range": "5"}]
+)
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_bytes_that_belong_to_another_place_by_another_header_are_refused(
+    upload: Upload, method: str, place: dict[str, str]
+) -> None:
+    where = {"Upload-Length": "10", "Content-Type": MEDIA_TYPE} | (
+        {"Upload-Offset": "0"} if method == "PATCH" else {}
+    )
+    refused(upload.send(method, TEN, **where, **place), 400, "bad_header")
+    assert upload.stored == b""
+
+
+def test_a_creation_with_an_offset_is_not_taken_for_the_beginning_of_the_file(upload: Upload) -> None:
+    refused(upload.create(10, b"01234", Upload_Offset="5"), 400, "bad_header")
+    assert upload.stored == b""
+
+
+def test_a_range_that_says_the_same_as_the_headers_of_tus_is_accepted(upload: Upload) -> None:
+    assert upload.create(10, b"01234", Content_Range="bytes 0-4/10").status == 201
+    assert upload.append(5, b"56789", Content_Range="bytes 5-9/10").offset_bytes == 10
+
+
 @pytest.mark.parametrize("text", NOT_INTEGERS)
 def test_t7_a_length_is_a_non_negative_integer(new: NewUpload, text: str) -> None:
     upload = new()
