@@ -1511,8 +1511,8 @@
     return { ...begun, ...more };
   }
   function unfinished(server, live) {
-    const prefix = memory_prefix(server);
     return with_storage((storage) => {
+      const prefix = memory_prefix(server);
       const keys = Array.from({ length: storage.length }, (_, i) => String(storage.key(i)));
       const found = [];
       for (const key of keys.filter((name) => name.startsWith(prefix))) {
@@ -3391,14 +3391,15 @@
     }
   };
   function install() {
-    if (typeof window === "undefined") return void 0;
-    const { incoming: loaded } = (
+    if (typeof window !== "object") return library;
+    const page = (
       /** @type {any} */
       window
     );
+    const { incoming: loaded } = page;
     if (loaded && loaded.version && loaded.Uploader) return loaded;
     listen();
-    Object.assign(window, { incoming: library });
+    page.incoming = library;
     return library;
   }
 

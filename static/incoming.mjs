@@ -1509,8 +1509,8 @@ function without_dates({ seen_at_ms, live_ms, ...begun }, more) {
   return { ...begun, ...more };
 }
 function unfinished(server, live) {
-  const prefix = memory_prefix(server);
   return with_storage((storage) => {
+    const prefix = memory_prefix(server);
     const keys = Array.from({ length: storage.length }, (_, i) => String(storage.key(i)));
     const found = [];
     for (const key of keys.filter((name) => name.startsWith(prefix))) {
@@ -3389,24 +3389,22 @@ var library = {
   }
 };
 function install() {
-  if (typeof window === "undefined") return void 0;
-  const { incoming: loaded } = (
+  if (typeof window !== "object") return library;
+  const page = (
     /** @type {any} */
     window
   );
+  const { incoming: loaded } = page;
   if (loaded && loaded.version && loaded.Uploader) return loaded;
   listen();
-  Object.assign(window, { incoming: library });
+  page.incoming = library;
   return library;
 }
 
 // src/module.js
-var library2 = (
-  /** @type {typeof incoming} */
-  install()
-);
+var library2 = install();
 var module_default = library2;
-var { version, Uploader: Uploader2, set_server_hostname: set_server_hostname2, set_texts: set_texts2, list_folder, unfinished: unfinished2, matches: matches2, forget: forget2 } = library2 || {};
+var { version, Uploader: Uploader2, set_server_hostname: set_server_hostname2, set_texts: set_texts2, list_folder, unfinished: unfinished2, matches: matches2, forget: forget2 } = library2;
 export {
   Uploader2 as Uploader,
   module_default as default,

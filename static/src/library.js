@@ -1,4 +1,4 @@
-// The global `incoming`: installed once in a page, and not at all where pages are rendered without a window.
+// The global `incoming`: installed once in a page. Where pages are rendered without a window, there is no global.
 
 import { noop } from './connection.js';
 import { open_folder } from './folder/folder.js';
@@ -71,14 +71,14 @@ const library = {
 
 /**
  * Returns the library of this page: the one that is there already, because it has the uploads, or this one, which
- * becomes the global. Returns undefined without a window.
- * @returns {typeof incoming | undefined}
+ * becomes the global. Without a window, only the modules of an app have it: they may set it up while they are loaded.
  */
 export function install() {
-  if (typeof window === 'undefined') return undefined;
-  const { incoming: loaded } = /** @type {any} */ (window);
+  if (typeof window !== 'object') return library;
+  const page = /** @type {any} */ (window);
+  const { incoming: loaded } = page;
   if (loaded && loaded.version && loaded.Uploader) return loaded;
   listen();
-  Object.assign(window, { incoming: library });
+  page.incoming = library;
   return library;
 }

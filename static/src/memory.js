@@ -99,8 +99,8 @@ function without_dates({ seen_at_ms, live_ms, ...begun }, more) {
  * @returns {incoming.UnfinishedUpload[]}
  */
 export function unfinished(server, live) {
-  const prefix = memory_prefix(server);
   return with_storage((storage) => {
+    const prefix = memory_prefix(server);
     const keys = Array.from({ length: storage.length }, (_, i) => String(storage.key(i)));
     /** @type {incoming.UnfinishedUpload[]} */
     const found = [];

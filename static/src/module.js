@@ -2,7 +2,7 @@
 
 import { install } from './library.js';
 
-const library = /** @type {typeof incoming} */ (install());
+const library = install();
 
 export default library;
-export const { version, Uploader, set_server_hostname, set_texts, list_folder, unfinished, matches, forget } = library || {};
+export const { version, Uploader, set_server_hostname, set_texts, list_folder, unfinished, matches, forget } = library;

@@ -176,6 +176,11 @@ const { Queue } = await import("incoming-uploads/queue");
 const required = createRequire(import.meta.url)("incoming-uploads");
 console.log(Object.keys(library).sort().join(), library.version, library.default === globalThis.incoming);
 console.log(required.version, required === globalThis.incoming, typeof Queue);
+library.set_server_hostname("https://files.example.com");
+library.set_texts({ paused: "Held" });
+library.default.transport = "http";
+class Own extends library.Uploader {}
+console.log(library.unfinished().length, typeof Own);
 """
 NAMES = "Uploader,default,forget,list_folder,matches,set_server_hostname,set_texts,unfinished,version"
 
@@ -183,11 +188,11 @@ NAMES = "Uploader,default,forget,list_folder,matches,set_server_hostname,set_tex
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("page", f"{NAMES} 0.3.0 true 0.3.0 true function"),
-        ("server", f"{NAMES} undefined true undefined false function"),
+        ("page", f"{NAMES} 0.3.0 true 0.3.0 true function 0 function"),
+        ("server", f"{NAMES} 0.3.0 false undefined false function 0 function"),
     ],
 )
-def test_the_installed_package_can_be_imported_where_pages_are_shown_and_where_they_are_made(
+def test_the_installed_package_can_be_imported_and_set_up_where_pages_are_shown_and_where_they_are_made(
     project: Path, place: str, said: str
 ) -> None:
     (project / "page.mjs").write_text(PAGE)
