@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Final
 
 from incoming.core.errors import (
+    BadHeader,
     BadParameter,
     IncomingError,
     InParts,
@@ -59,6 +60,7 @@ LENGTH: Final = "length"
 OTHER_LENGTH: Final = (
     "Another client has begun this upload with a file of another length. Begin it with a POST."
 )
+NO_LENGTH: Final = "is missing, and nobody has begun the upload. Begin it with a POST"
 LENGTH_TEXT: Final = re.compile(r"[0-9]{1,16}")
 
 
@@ -171,7 +173,11 @@ class Tus(Dialect):
         if ticket.is_assembled:
             raise InParts
         digest = named_file_digest(request.find_header)
-        file = FileDescription(self._said_bytes(request, ticket), file_digest=digest)
+        said_bytes = self._said_bytes(request, ticket)
+        is_begun = ticket.state is not State.ISSUED or ticket.length_bytes is not None
+        if not is_begun and said_bytes is None and append.length_bytes is None:
+            raise BadHeader(Header.LENGTH, NO_LENGTH)
+        file = FileDescription(said_bytes, file_digest=digest)
         with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             if transfer.missing_bytes == 0:
                 transfer.complete()  # it was whole already, but a kill or the disk was in the way
@@ -214,17 +220,19 @@ class Tus(Dialect):
             raise transfer.app_not_ready
         return progress
 
-    @staticmethod
-    def _address(request: UploadRequest, creation: tus.Creation, ticket: Ticket) -> str:
+    def _address(self, request: UploadRequest, creation: tus.Creation, ticket: Ticket) -> str:
         """Returns the address of the upload for the client that has created it.
 
         Some bytes may be stored of which this client has shown none. Then it may have another file, so the
         address names the length of its file. The length counts once the client sends bytes to that address.
         The address also names it if another client has named another length, and does not know of this one.
+        And so it does with a Redis, which may lose the creation in a failover. Its client would never say the
+        length again, and report success at the end of a file whose length nobody knows.
         """
         known_bytes = ticket.length_bytes
         length_bytes = known_bytes if creation.length_bytes is None else creation.length_bytes
-        if length_bytes is None or (known_bytes is not None and not ticket.had_other_length):
+        is_certain = known_bytes is not None and not ticket.had_other_length
+        if length_bytes is None or (is_certain and not self._uploads.context.settings.registry):
             return request.location
         return f"{request.location}?{LENGTH}={length_bytes}"
 

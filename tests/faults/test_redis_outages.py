@@ -18,9 +18,11 @@ from tests.support.client_v1 import ClientV1
 from tests.support.client_v2 import ClientV2
 from tests.support.cpu_waits import Stopwatch
 from tests.support.data import FileBytes
+from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer, Sentinel
 from tests.support.relay import Relay
 from tests.support.server import RunningServer, call_backend, cancel_upload, new_upload
+from tests.support.tus import TusUpload
 from tests.support.waiting import wait_until
 
 SIZE_BYTES = 12_000_000
@@ -93,6 +95,27 @@ def test_uploads_outlive_a_failover_to_a_replica(
         assert replica.client().info("replication")["role"] == "master"
         assert new_upload(server, app.url)
         assert "Traceback" not in server.log_text()
+
+
+def test_a_tus_upload_whose_creation_was_lost_in_a_failover_arrives_whole(
+    tmp_path: Path, start_server: StartServer, app: ScriptedApp
+) -> None:
+    data = FileBytes(1000)
+    with (
+        RedisServer(tmp_path / "primary", "repl-diskless-sync-delay 0") as primary,
+        RedisServer(tmp_path / "replica", f"replicaof 127.0.0.1 {primary.port}") as replica,
+        Sentinel(tmp_path / "sentinel", primary) as sentinel,
+    ):
+        server = start_server(registry=sentinel.url)
+        upload = TusUpload(server.url, new_upload(server, app.url))
+        wait_until(lambda: replica.client().zcard("incoming:all") == 1, "the replica has the ticket")
+        replica.client().replicaof("127.0.0.1", free_port())  # it hears nothing of the creation
+        assert upload.create(data.length_bytes).status == 201
+        primary.kill()
+        wait_until(lambda: upload.head().status == 200, "the replica was promoted")
+        assert upload.append(0, data.read(0, 400)).offset_bytes == 400
+        assert upload.append(400, data.read(400, 600)).offset_bytes == data.length_bytes
+        assert [told.sha256 for told in app.about(upload.ticket_id)] == [data.sha256]
 
 
 def test_the_server_answers_others_while_redis_does_not_answer(

@@ -605,6 +605,14 @@ def test_t19_a_length_that_can_not_be_is_refused(new: NewUpload, length: int, st
     assert upload.head().headers["upload-defer-length"] == "1"
 
 
+def test_t19_bytes_of_an_upload_that_nobody_has_begun_need_a_length(new: NewUpload) -> None:
+    upload = new()
+    answer = upload.append(0, b"01234")
+    refused(answer, 400, "bad_header")
+    assert "POST" in answer.text
+    assert upload.append(0, b"01234", Upload_Length="10").offset_bytes == 5
+
+
 def test_t19_a_second_creation_may_tell_the_length_and_not_a_shorter_one(new: NewUpload) -> None:
     upload = new()
     own_path = upload.path
