@@ -136,9 +136,15 @@ class Workers:
         return max((int(watcher.value or 0) for watcher in done), default=0)
 
     def _keep(self, number: int) -> int:
-        """Keeps one worker running until all have to stop. Returns the exit code of one that never ran."""
+        """Keeps one worker running until all have to stop. Returns the exit code of one that never ran.
+
+        All but the first one start once a worker serves.
+        """
         delay_s = FIRST_DELAY_S
         has_run = False
+        # What stops the first one would stop all of them, and each would say so.
+        while number > 1 and not self._has_served and not self._stopping.is_set():
+            self._runtime.sleep(CHECK_INTERVAL_S)
         while not self._stopping.is_set():
             began_s = self._runtime.now_s()
             worker = self._workers[number] = Worker(number, self._words, self._listener_fd)
