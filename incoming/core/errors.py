@@ -515,6 +515,16 @@ class RegistryFailed(StorageFailed):
     sentence = "The server can't reach its list of uploads."
 
 
+class ForeignKeys(RegistryFailed):
+    """Redis has data of another program where the tickets should be.
+
+    To try again helps once somebody has removed that data. No byte is lost.
+    """
+
+    code, number = "foreign_keys", 46
+    sentence = "The server can't use its list of uploads: another program has its place in Redis."
+
+
 class DestinationTaken(StorageFailed):
     """Another object has the key that the app has chosen for the file. It is not replaced.
 

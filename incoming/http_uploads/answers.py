@@ -40,6 +40,7 @@ STATUSES: Final[dict[str, int]] = {
     errors.UnknownTicket.code: 404,
     errors.StorageFull.code: 503,
     errors.StorageFailed.code: 503,
+    errors.ForeignKeys.code: 503,
     errors.DestinationTaken.code: 422,
     errors.BytesLost.code: 503,
     errors.TooMany.code: 503,

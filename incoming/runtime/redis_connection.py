@@ -1,8 +1,9 @@
 """Calls to a Redis or Valkey: scripts that are one step, reads, and a channel of messages.
 
 Each call has a time limit, and nothing is retried but what is safe to run twice. Whatever fails is
-RegistryFailed with its cause; RegistryFull when Redis has no memory left. Only this module imports redis-py,
-which is an extra. So import it only where a Redis is configured.
+RegistryFailed with its cause; RegistryFull when Redis has no memory left, and ForeignKeys when a key has
+another kind of value. Only this module imports redis-py, which is an extra. So import it only where a Redis
+is configured.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from incoming.core.errors import BadSetting, IncomingError, RegistryFailed, RegistryFull
+from incoming.core.errors import BadSetting, ForeignKeys, IncomingError, RegistryFailed, RegistryFull
 from incoming.core.stats import CALL_BUCKETS_S, Lag, StoreFigures
 from incoming.runtime.base import Runtime
 from incoming.runtime.logs import LogRateLimit
@@ -57,6 +58,7 @@ _PLACE: Final = re.compile(
     r" ?script: \w+, on @user_script:\d+\.|(Error running script \(call to \w+\): )?@user_script: ?\d+: "
 )
 """What Redis 7, or 6, adds to the reason of a refusal inside a script."""
+_WRONG_TYPE: Final = "WRONGTYPE"
 Argument = str | bytes | int | float
 Failures: Final = (redis.RedisError, OSError, MasterNotFoundError)
 
@@ -193,7 +195,8 @@ class RedisConnection:
             raise
         except Failures as exc:
             self._failed(exc)
-            raise RegistryFailed from exc
+            is_foreign = isinstance(exc, redis.ResponseError) and _WRONG_TYPE in str(exc)
+            raise (ForeignKeys if is_foreign else RegistryFailed) from exc
         except (AttributeError, ValueError) as exc:  # what redis-py makes of a socket that `close` has closed
             if not self._is_closed:
                 raise

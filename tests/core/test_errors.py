@@ -50,6 +50,7 @@ PUBLISHED = {
     "storage_full": (41, 507, True),
     "storage_failed": (42, 500, True),
     "destination_taken": (45, 409, False),
+    "foreign_keys": (46, 500, True),
     "stopping": (43, 503, True),
     "too_many": (44, 429, True),
     "bad_setting": (50, 500, False),

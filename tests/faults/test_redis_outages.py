@@ -154,6 +154,26 @@ def test_operators_hear_that_the_list_is_away_and_no_success(
     assert wait_until(lambda: call_backend(server, "sweep").text == "0", "the sweep")
 
 
+def test_data_of_another_program_under_a_key_is_told_until_it_is_removed(
+    server: RunningServer, redis_server: RedisServer, app: ScriptedApp
+) -> None:
+    def health() -> str:
+        return requests.get(f"{server.url}/incoming/healthz", timeout=60).text
+
+    wait_until(lambda: health() == "ok", "the server is well")
+    redis_server.client().set("incoming:all", "of another program")
+    asked = {"signalFinishURL": app.url}
+    answer = requests.post(
+        f"{server.url}/incoming/backend/new_upload", asked, headers={"Accept": "application/json"}, timeout=60
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "foreign_keys")
+    wait_until(lambda: health() == "registry", "the health check fails")
+    assert "can't be written: Redis has data of another program: incoming:all." in server.log_text()
+    redis_server.client().delete("incoming:all")
+    wait_until(lambda: health() == "ok", "the server is well again")
+    assert new_upload(server, app.url)
+
+
 def test_a_server_that_is_killed_with_its_redis_continues_with_both(
     server: RunningServer, redis_server: RedisServer, app: ScriptedApp
 ) -> None:

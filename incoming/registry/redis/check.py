@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from incoming.core.errors import BadSetting
+from incoming.core.lifecycle import State
+from incoming.registry.redis import scripts
 from incoming.runtime.redis_address import SETTING
 from incoming.runtime.redis_connection import RedisConnection
 
@@ -19,6 +21,12 @@ NO_AOF: Final = (
     "Redis (%(redis)s) has no append-only file, so a restart of it loses tickets and acknowledged bytes. Set "
     "appendonly yes"
 )
+SORTED_SETS: Final = (
+    scripts.ALL, scripts.ACTIVE, scripts.TO_DELETE, scripts.INSTANCES,
+    *(scripts.BY_STATE + state.value for state in State),
+)  # fmt: skip
+HASHES: Final = (scripts.CLOCK, scripts.LEASES)
+FOREIGN: Final = "has data of another program: {keys}. Each service needs a database of its own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +51,17 @@ def examine(connection: RedisConnection) -> Fitness:
     """
     info = parse_info(connection.read("INFO").decode("utf-8", "replace"))
     why = unfit(info)
+    if not why and (keys := foreign_keys(connection)):
+        why = FOREIGN.format(keys=", ".join(keys))
     if why:
         raise BadSetting(SETTING, f"Redis ({connection.address}) {why}")
     return Fitness(info.get("redis_version", ""), info.get("aof_enabled") != "0")
+
+
+def foreign_keys(connection: RedisConnection) -> list[str]:
+    """Returns the keys of the service under which Redis has something else. Raises StorageFailed."""
+    found = connection.run(scripts.FOREIGN, args=(*SORTED_SETS, "", *HASHES), repeat=True)
+    return [key.decode() for key in found]
 
 
 def parse_info(text: str) -> dict[str, str]:

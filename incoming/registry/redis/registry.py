@@ -27,13 +27,14 @@ from incoming.core.due import (
     is_due,
     state_timeouts_s,
 )
-from incoming.core.errors import IncomingError, StorageFailed, TakenOver, UnknownTicket
+from incoming.core.errors import ForeignKeys, IncomingError, StorageFailed, TakenOver, UnknownTicket
 from incoming.core.lifecycle import RECEIVING, Event, State
 from incoming.core.redis_keys import manifest_key, ticket_key
 from incoming.core.stats import Counters
 from incoming.core.ticket import IllegalTransition, Ticket, short_id
 from incoming.registry.entries import DamagedEntry, decode, encode
 from incoming.registry.redis import scripts
+from incoming.registry.redis.check import FOREIGN, foreign_keys
 from incoming.runtime.base import Clock, Runtime
 from incoming.runtime.keyed_locks import KeyedLocks
 from incoming.runtime.redis_connection import RedisConnection, Script
@@ -101,6 +102,8 @@ class RedisRegistry:
     def check(self) -> None:
         """See registry.Registry. Reading would not tell whether Redis has memory, a disk and replicas."""
         self._connection.read("SET", CHECK_KEY, "", "EX", CHECK_LIFE_S)
+        if keys := foreign_keys(self._connection):
+            raise ForeignKeys(f"Redis {FOREIGN.format(keys=', '.join(keys))}.")
 
     def get(self, ticket_id: str) -> Ticket:
         """See registry.Registry. Raises StorageFailed."""

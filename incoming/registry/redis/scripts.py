@@ -25,6 +25,22 @@ CLOCK: Final = "incoming:clock"
 NEWS: Final = "incoming:news"
 SHARE: Final = "incoming:share:"
 
+FOREIGN: Final = Script("""-- ARGV zsets, hashes: their names, with an empty one in between
+local command, found = 'ZSCORE', {}
+for _, name in ipairs(ARGV) do
+    if name == '' then
+        command = 'HGET'
+    else
+        local reply = redis.pcall(command, name, '')
+        if type(reply) == 'table' and reply.err and string.find(reply.err, 'WRONGTYPE') then
+            found[#found + 1] = name
+        end
+    end
+end
+return found
+""")
+"""Returns which of these keys have something else. It needs no right that the others do not need."""
+
 # --- tickets -----------------------------------------------------------------------------------------------
 
 ADD: Final = Script(f"""-- KEYS ticket

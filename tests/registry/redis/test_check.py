@@ -55,6 +55,20 @@ def test_a_redis_that_forgets_keys_when_its_memory_is_full_is_refused(
         client.config_set("maxmemory-policy", "noeviction")
 
 
+@pytest.mark.parametrize("key", ["incoming:all", "incoming:rest:finished", "incoming:clock"])
+def test_a_redis_with_data_of_another_program_under_a_key_is_refused(
+    redis_server: RedisServer, connection: RedisConnection, key: str
+) -> None:
+    client = redis_server.client()
+    client.delete(key)
+    client.rpush(key, "a list of another program")
+    try:
+        with pytest.raises(BadSetting, match=f"another program: {key}[.] Each service"):
+            check_server(connection)
+    finally:
+        client.delete(key)
+
+
 def test_a_replica_and_a_cluster_are_refused(redis_server: RedisServer, tmp_path: Path) -> None:
     with RedisServer(tmp_path / "replica", f"replicaof 127.0.0.1 {redis_server.port}") as replica:
         connection = open_redis(replica.url, GeventRuntime())
