@@ -151,7 +151,7 @@ class _Exchange:
     def cancel(self) -> Answer:
         """Answers a request to cancel (4.5)."""
         ietf_draft.check_stateless(self._dialect, self._find)
-        self._transfers.cancel(self._id, self._request.source, CANCELLED_BY_CLIENT)
+        self._transfers.uploads.cancel_by_request(self._id, CANCELLED_BY_CLIENT)
         self._draft.forget_parts(self._id)
         return Answer(204, ietf_draft.answer_headers(self._spoken))
 

@@ -196,13 +196,10 @@ class LibrarySession(Dialect):
 
     def _cancel(self, request: UploadRequest) -> Answer:
         reason = request.query("reason")[:MAX_REASON_CHARS] or CANCELLED_BY_CLIENT
-        with self._transfers.claim(
-            request.ticket_id, FileDescription(proves=True), request.source
-        ) as transfer:
-            try:
-                transfer.cancel(reason)
-            except WrongState:
-                return self._result(request, transfer.progress)
+        try:
+            self._uploads.cancel_by_request(request.ticket_id, reason)
+        except WrongState:
+            return self._result(request, self._transfers.look(request.ticket_id))
         return _answer(messages.MsgCancelAck(True))
 
 

@@ -33,7 +33,7 @@ class Plain(Dialect):
             case "HEAD":
                 return self._head(request)
             case "DELETE":
-                self._transfers.cancel(request.ticket_id, request.source, CANCELLED_BY_CLIENT)
+                self._transfers.uploads.cancel_by_request(request.ticket_id, CANCELLED_BY_CLIENT)
                 return Answer(204)
         raise MethodNotAllowed(f"An upload supports the methods {answers.METHODS}.", answers.METHODS)
 

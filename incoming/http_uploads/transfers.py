@@ -13,10 +13,9 @@ client sends those bytes again, they are not stored again, and its request is he
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
-from incoming.core import errors
 from incoming.core.lifecycle import ENDED, RECEIVING, State
 from incoming.core.progress import Progress
 from incoming.http_uploads.transfer import (
@@ -87,17 +86,6 @@ class Transfers:
             yield transfer
         finally:
             transfer.leave()
-
-    def cancel(self, ticket_id: str, source: str, reason: str) -> None:
-        """The client cancels an upload, also one that comes in parts.
-
-        Raises what `claim` raises, and WrongState once the handover has begun.
-        """
-        if not self.uploads.ticket(ticket_id).is_in_parts:
-            with suppress(errors.InParts), self.claim(ticket_id, source=source) as transfer:
-                transfer.cancel(reason)
-                return
-        self.uploads.cancel_in_parts(ticket_id, reason)
 
     def _why_no_answer(self, ticket_id: str, progress: Progress) -> str:
         return self.uploads.why_no_answer(ticket_id, progress.state)

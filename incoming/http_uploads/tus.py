@@ -198,7 +198,7 @@ class Tus(Dialect):
 
     def _terminate(self, request: UploadRequest) -> Answer:
         """Cancels the upload, as long as its file is not handed over."""
-        self._transfers.cancel(request.ticket_id, request.source, CANCELLED_BY_CLIENT)
+        self._uploads.cancel_by_request(request.ticket_id, CANCELLED_BY_CLIENT)
         return Answer(204)
 
     # --- how -------------------------------------------------------------------------------------------

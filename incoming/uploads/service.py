@@ -69,7 +69,6 @@ from incoming.uploads.unchecked_bytes import UncheckedBytes
 
 log = logging.getLogger(__name__)
 
-NOT_IN_PARTS: Final = "The upload does not come in parts, or its parts are complete."
 NO_OBJECT: Final = "This upload has no object in S3."
 SWEEP: Final = "sweep"
 """The name of the lease that one process has while it looks at all uploads."""
@@ -394,15 +393,18 @@ class Uploads:
             self._proof.prove_by_word(claim)
         self._completion.complete(claim, crc)
 
-    def cancel_in_parts(self, ticket_id: str, reason: str) -> None:
-        """The user cancels an upload that comes in parts, which no claim holds as a whole.
+    def cancel_by_request(self, ticket_id: str, reason: str) -> None:
+        """The user cancels with a request that claims nothing: a claim may need space that the disk lacks.
 
-        Raises UnknownTicket, WrongState once the parts have become the file.
+        Raises UnknownTicket, WrongState once the handover has begun, and as `check_resumable`.
         """
         ticket = self._registry.get(ticket_id)
-        if not ticket.is_in_parts:
-            raise WrongState(NOT_IN_PARTS)
-        self._cancellations.call_off(ticket, Cancel(reason), UploadCancelled())
+        self.check_resumable(ticket)
+        try:
+            self._cancellations.call_off(ticket, Cancel(reason), UploadCancelled())
+        except WrongState:
+            self.check_resumable(self._registry.get(ticket_id))  # it may have ended meanwhile
+            raise
 
     def cancel_by_client(self, claim: ClaimedUpload, reason: str) -> None:
         """The user cancels. Raises WrongState once the handover has begun, or why the claim was lost."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from incoming.protocol.rules import PREFIXES
+from tests.conftest import StartServer
 from tests.http_uploads.conftest import NewHttpUpload
 from tests.support.app import ScriptedApp
 from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
-from tests.support.http_upload import HttpUpload
+from tests.support.http_upload import Headers, HttpUpload
 from tests.support.server import RunningServer, new_upload
+from tests.support.waiting import wait_until
 
 SIZE_BYTES = 300_000
 
@@ -43,6 +45,47 @@ def test_delete_cancels_an_upload_and_its_app_hears_of_it(
     assert upload.ask("DELETE").status == 204
     assert app.wait_for(1)[0].fields["cancelled"] == "yes"
     assert upload.ask("HEAD").status == 410
+
+
+@pytest.mark.parametrize("stored_bytes", [0, 1000])
+@pytest.mark.parametrize(
+    ("headers", "below"),
+    [
+        ({}, ""),
+        ({"Tus-Resumable": "1.0.0"}, ""),
+        ({"Upload-Draft-Interop-Version": "8"}, ""),
+        ({}, "/session"),
+    ],
+    ids=["plain", "tus", "ietf", "library"],
+)
+def test_an_upload_can_be_cancelled_on_a_full_disk_which_frees_what_it_has_stored(
+    start_server: StartServer, app: ScriptedApp, headers: Headers, below: str, stored_bytes: int
+) -> None:
+    server = start_server(handover_retry_first_s=0.05)
+    upload = HttpUpload(server.url, new_upload(server, app.url))
+    if stored_bytes:
+        part = {"Content-Range": f"bytes 0-{stored_bytes - 1}/{SIZE_BYTES}"}
+        assert upload.ask("PUT", part, bytes(stored_bytes)).status == 202
+    server.kill()
+    server.settings["min_free_mib"] = 2**40
+    server.start()
+    full = HttpUpload(server.url, upload.ticket_id)
+    assert full.ask("PUT", {}, bytes(SIZE_BYTES)).headers["incoming-error"] == "storage_full"
+    assert full.ask("DELETE", headers, below=below).status in (200, 204)
+    assert app.wait_for(1)[0].fields["cancelled"] == "yes"
+    assert full.ask("HEAD").headers["incoming-error"] == "cancelled"
+    wait_until(lambda: not server.stored_file(upload.ticket_id).exists(), "the file is deleted")
+
+
+def test_a_request_under_way_ends_when_another_one_cancels_the_upload(
+    new_http_upload: NewHttpUpload,
+) -> None:
+    upload = new_http_upload()
+    with upload.open("PUT", {"Content-Length": SIZE_BYTES}) as request:
+        request.send(bytes(1000))
+        wait_until(lambda: upload.ask("GET").body.find(b'"uploading"') > 0, "the request has the upload")
+        assert upload.ask("DELETE").status == 204
+        assert request.answer().headers["incoming-error"] == "cancelled"
 
 
 ALL_METHODS = "OPTIONS, GET, HEAD, POST, PUT, PATCH, DELETE"

@@ -14,6 +14,7 @@ from incoming.core import errors
 from incoming.core.lifecycle import State
 from incoming.core.news import Interrupted
 from incoming.core.progress import Progress
+from incoming.core.ticket import Ticket
 from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
 from incoming.http_uploads.body import BodyBroken, BodyInterrupted, RequestBody
 from incoming.http_uploads.transfer import LEASE_S, FileDescription, SessionPosition, Transfer
@@ -773,14 +774,28 @@ def test_a_client_may_cancel_until_the_handover_has_begun(house: House, transfer
 
 
 def test_a_cancellation_counts_though_the_first_part_of_the_upload_comes_at_the_same_moment(
-    house: House, transfers: Transfers, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ticket_id, claim = house.new_ticket(), transfers.claim
+    ticket_id, check_resumable = house.new_ticket(), house.uploads.check_resumable
 
-    def claim_later(*args: Any, **kwargs: Any) -> Any:
+    def check_and_begin(ticket: Ticket) -> None:
+        check_resumable(ticket)
         house.uploads.parts.create(ticket_id, 10, "", "")
-        return claim(*args, **kwargs)
 
-    monkeypatch.setattr(transfers, "claim", claim_later)
-    transfers.cancel(ticket_id, "", "enough")
+    monkeypatch.setattr(house.uploads, "check_resumable", check_and_begin)
+    house.uploads.cancel_by_request(ticket_id, "enough")
     assert house.state(ticket_id) is State.CANCELLED
+
+
+def test_of_two_cancellations_at_the_same_moment_the_later_one_hears_that_the_upload_was_cancelled(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket_id, check_resumable = house.new_ticket(), house.uploads.check_resumable
+
+    def check_and_cancel(ticket: Ticket) -> None:
+        check_resumable(ticket)
+        house.uploads.cancel_by_operator(ticket_id, "")
+
+    monkeypatch.setattr(house.uploads, "check_resumable", check_and_cancel)
+    with pytest.raises(errors.UploadCancelled):
+        house.uploads.cancel_by_request(ticket_id, "enough")

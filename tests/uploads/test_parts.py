@@ -525,7 +525,7 @@ def test_a_cancellation_ends_all_parts_at_once(house: House, ticket_id: str, who
     cancel: dict[str, Callable[[], None]] = {
         "app": lambda: house.uploads.cancel_by_app(ticket_id, ""),
         "operator": lambda: house.uploads.cancel_by_operator(ticket_id, ""),
-        "client": lambda: house.uploads.cancel_in_parts(ticket_id, "no more"),
+        "client": lambda: house.uploads.cancel_by_request(ticket_id, "no more"),
     }
     cancel[who]()
     house.runtime.settle()
@@ -541,13 +541,11 @@ def test_a_cancellation_ends_all_parts_at_once(house: House, ticket_id: str, who
     assert len(house.app.forms) == (who != "app")
 
 
-def test_only_an_upload_in_parts_is_cancelled_without_a_claim(house: House, ticket_id: str) -> None:
-    with pytest.raises(WrongState):
-        house.uploads.cancel_in_parts(ticket_id, "no")
+def test_an_upload_is_not_cancelled_once_its_parts_have_become_the_file(house: House, ticket_id: str) -> None:
     send_part(house, ticket_id, CONTENT)
     plan(house, ticket_id, 1)
     with pytest.raises(WrongState):
-        house.uploads.cancel_in_parts(ticket_id, "no")
+        house.uploads.cancel_by_request(ticket_id, "no")
     assert house.state(ticket_id) is State.FINISHED
 
 
