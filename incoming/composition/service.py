@@ -21,13 +21,13 @@ from incoming.composition.stores import open_stores
 from incoming.core.client_limits import ClientLimits
 from incoming.core.errors import IncomingError
 from incoming.handover.callbacks import Callbacks
-from incoming.http.routes import UPLOAD_PATHS, make_app
+from incoming.http.routes import make_app
 from incoming.http_uploads.app import HttpUploads
 from incoming.http_uploads.proxy_probe import ProxyProbe
 from incoming.protocol import chunks
 from incoming.protocol.flow_control import RECEIVE_MEMORY_BYTES, limits_of
 from incoming.protocol.negotiation import NegotiatedSession
-from incoming.protocol.rules import PREFIXES
+from incoming.protocol.rules import PREFIXES, UPLOAD_PATHS
 from incoming.registry.clock import boot_id
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.runtime.gevent_runtime import TICK_S, GeventRuntime

@@ -32,6 +32,7 @@ from geventwebsocket.handler import WebSocketHandler
 from incoming.core.errors import BadRequest, IncomingError
 from incoming.http.body import Body
 from incoming.http.callers import DROPPED
+from incoming.protocol.rules import UPLOAD_PATHS
 from incoming.runtime.lingering import linger
 from incoming.uploads.refusals import Kind
 from incoming.wire import handshake, request_head
@@ -203,7 +204,13 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
         return not self._has_body and bool(super()._connection_upgrade_requested())
 
     def upgrade_websocket(self) -> Any:
-        """Checks the handshake and prepares its answer. Released gevent-websocket fails on each refusal."""
+        """Checks the handshake and prepares its answer. Released gevent-websocket fails on each refusal.
+
+        At any other path, a handshake is a request that asks for something else: the app answers it with
+        404. A client that got a WebSocket there, and its end, would try again for ever.
+        """
+        if self.environ.get("PATH_INFO") not in UPLOAD_PATHS:
+            return None
         if self.request_version == "HTTP/1.0" or self._has_body:
             return None  # a proxy's doing: the app explains it
         error = handshake.refusal(self.environ) if handshake.is_upgrade_request(self.environ) else None

@@ -20,7 +20,7 @@ from incoming.http import library, parameters, status_page
 from incoming.http.access import BackendAccess, operator_of
 from incoming.http.callers import shown
 from incoming.http.prometheus import CONTENT_TYPE, Metrics
-from incoming.protocol.rules import PREFIXES, UPLOAD_ROUTE, upload_url
+from incoming.protocol.rules import PREFIXES, UPLOAD_PATHS, upload_url
 from incoming.runtime.logs import LogRateLimit
 from incoming.runtime.static_files import STATIC_DIR
 from incoming.settings.table import Settings
@@ -39,8 +39,6 @@ PARAMETER_NAMES: Final = (
     *("lengthBytes", "returnURL", "storage", "destinationKey"),
     *("id", "by", "state", "start", "limit", "history", "search"),
 )
-UPLOAD_PATHS: Final = tuple(f"{prefix}{UPLOAD_ROUTE}" for prefix in PREFIXES)
-"""The paths for WebSockets. `websocket.upgrade` takes what it can upgrade; the app gets the rest."""
 WARNING_INTERVAL_S: Final = 300.0
 """How often the log says what a person has to mend, such as a proxy: pages and apps try again and again."""
 BOM: Final = "\xef\xbb\xbf"

@@ -13,6 +13,8 @@ PREFIXES: Final = ("/incoming/", "/incoming/0.1/")
 """Every route exists below each of these."""
 UPLOAD_ROUTE: Final = "frontend/upload_ws"
 """The path of the WebSocket below `/incoming/`."""
+UPLOAD_PATHS: Final = tuple(f"{prefix}{UPLOAD_ROUTE}" for prefix in PREFIXES)
+"""The paths for WebSockets. `websocket.upgrade` takes what it can upgrade; the app gets the rest."""
 UPLOADS_ROUTE: Final = "frontend/uploads"
 """The path below `/incoming/` of uploads over plain HTTP. Each ticket has its address below that."""
 PROBE_ROUTE: Final = "frontend/probe"

@@ -183,6 +183,14 @@ def test_a_server_that_is_not_incoming_ends_it_at_once(file: Path, status: int, 
     assert "Resume with" not in sending.said, "it would not help"
 
 
+def test_a_wrong_prefix_in_the_address_of_the_server_ends_it_at_once(
+    server: RunningServer, file: Path
+) -> None:
+    with Sending(file, "--ticket", "any", "--server", f"{server.url}/prefix") as sending:
+        assert sending.ends().exit_code == 1
+    assert sending.said == f"There is no Incoming!! server at {server.url}/prefix (status 404).\n"
+
+
 def test_a_proxy_whose_server_is_away_is_asked_again(file: Path) -> None:
     with TicketPage("", 502) as page:
         options = ["--server", page.url, "--give-up-after", "0.5"]

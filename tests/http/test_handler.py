@@ -259,6 +259,14 @@ def test_a_handshake_is_answered_and_the_app_gets_the_websocket(server: Server, 
     assert "wsgi.websocket" in app.environs[0]
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/prefix/incoming/frontend/upload_ws", "/incoming/frontend/upload_ws/"]
+)
+def test_a_handshake_at_another_path_is_answered_by_the_app(server: Server, app: App, path: str) -> None:
+    assert ask(server, handshake(path)).startswith("HTTP/1.1 200")
+    assert "wsgi.websocket" not in app.environs[0]
+
+
 def test_a_detached_connection_frees_what_belonged_to_the_request(server: Server, app: App) -> None:
     handlers: list[Any] = []
     heard, ended = [], gevent.event.Event()
