@@ -509,6 +509,12 @@ class ClaimLapsed(TakenOver):
     sentence = "The connection was silent for too long, and the upload was paused. Try again."
 
 
+class ClaimForgotten(ClaimLapsed):
+    """What keeps the tickets has lost the claim, as in a failover. No newer connection has come."""
+
+    sentence = "The server's list of uploads has lost this connection. Try again."
+
+
 class RegistryFailed(StorageFailed):
     """What keeps the tickets is away. The files of uploads may be well."""
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
 from incoming.core.errors import (
+    ClaimForgotten,
     ClaimLapsed,
     IncomingError,
     Stopping,
@@ -114,6 +115,11 @@ class ClaimedUpload:
         """Raises the reason when this claim was lost."""
         if self.lost:
             raise self.lost
+
+
+def has_forgotten(ticket: Ticket, claim: ClaimedUpload) -> bool:
+    """Returns whether a registry that has this ticket has lost the claim: it knows earlier ones only."""
+    return ticket.epoch < claim.ticket.epoch
 
 
 class Lease(NamedTuple):
@@ -325,11 +331,33 @@ class Claims:
         if error:
             if isinstance(error, StorageFailed):
                 claim.lost = claim.lost or error  # what its client has sent since will not be stored
-            self._runtime.spawn(claim.hear, Interrupted(error))
+            self._runtime.spawn(self._tell_failure, claim, error)
             return
         self._moved.add(ticket_id)
         claim.update_offsets(live.writer)
         self._runtime.spawn(claim.hear, Durable(claim.acknowledged_bytes))
+
+    def _tell_failure(self, claim: ClaimedUpload, error: StorageFailed | TakenOver) -> None:
+        claim.hear(Interrupted(self._why_lost(claim, error) if isinstance(error, TakenOver) else error))
+
+    @contextlib.contextmanager
+    def explained(self, claim: ClaimedUpload) -> Iterator[None]:
+        """Within it, TakenOver becomes ClaimForgotten if there is no newer claim: see `_why_lost`."""
+        try:
+            yield
+        except TakenOver as exc:
+            raise self._why_lost(claim, exc) from exc
+
+    def _why_lost(self, claim: ClaimedUpload, error: TakenOver) -> TakenOver:
+        """Returns why an upload has another token than this claim, which was told that it was taken over.
+
+        A registry that has lost the claim itself in a failover still has the token of an earlier one.
+        """
+        try:
+            ticket = self._registry.get(claim.ticket.id)
+        except IncomingError:
+            return error
+        return ClaimForgotten() if has_forgotten(ticket, claim) else error
 
     def renew(self, claim: ClaimedUpload, lease_s: float) -> None:
         """Moves the deadline of a claim that is used.
@@ -345,9 +373,10 @@ class Claims:
     def _is_newest(self, claim: ClaimedUpload) -> bool:
         """Returns whether there is no claim after this one. Raises UnknownTicket, StorageFailed."""
         ticket_id = claim.ticket.id
-        if is_part_id(ticket_id) or self.is_held(ticket_id):
+        if is_part_id(ticket_id):
             return False
-        return self._registry.get(ticket_id).token == claim.token
+        ticket = self._registry.get(ticket_id)
+        return has_forgotten(ticket, claim) or (ticket.token == claim.token and not self.is_held(ticket_id))
 
     def tell(self, ticket_id: str, news: News) -> None:
         """Passes the news on to the claims of the upload, in any process."""
@@ -383,7 +412,7 @@ class Claims:
 
     def use(self, claim: ClaimedUpload) -> None:
         """Renews the lease of a claim that is used, if it has a deadline. Raises why the claim was lost."""
-        claim.check()
+        self._check(claim)
         if claim.lease_s is not None:
             self.renew(claim, claim.lease_s)
             claim.renewed_at_s = self._clock.now_s()
@@ -394,12 +423,18 @@ class Claims:
         Where chunks are stored later, and maybe on another machine, the lease is renewed only now and again:
         nothing of a claim that was lost becomes durable there, since each record names its token.
         """
-        claim.check()
+        self._check(claim)
         if claim.lease_s is None:
             return
         age_s = self._clock.now_s() - claim.renewed_at_s
         if not claim.stores_later or age_s * RENEWALS_A_LEASE >= claim.lease_s:
             self.use(claim)
+
+    def _check(self, claim: ClaimedUpload) -> None:
+        """Raises why the claim was lost. One that has lapsed was taken over if another one came since."""
+        if isinstance(claim.lost, ClaimLapsed) and not self._is_newest(claim):
+            claim.lost = TakenOver()
+        claim.check()
 
     def is_sending(self, ticket_id: str) -> bool:
         """Returns whether bytes of the client that holds the upload are coming into this process."""

@@ -20,6 +20,7 @@ from incoming.core.backend_requests import NewUpload
 from incoming.core.due import state_timeouts_s
 from incoming.core.errors import (
     BadFolder,
+    ClaimForgotten,
     IncomingError,
     Stopping,
     StorageFailed,
@@ -51,7 +52,7 @@ from incoming.uploads.assemblies import Assemblies
 from incoming.uploads.cancellations import Cancellations
 from incoming.uploads.checkpointer import Checkpointer
 from incoming.uploads.claiming import Claiming
-from incoming.uploads.claims import ClaimedUpload, Claims, PendingClaim, new_token
+from incoming.uploads.claims import ClaimedUpload, Claims, PendingClaim, has_forgotten, new_token
 from incoming.uploads.completion import Completion
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
@@ -336,7 +337,8 @@ class Uploads:
         - StorageFull, StorageFailed.
         """
         try:
-            return self._write(claim, chunk, crc, keep)
+            with self.claims.explained(claim):
+                return self._write(claim, chunk, crc, keep)
         except BadFolder as exc:
             if claim.ticket.checked_bytes is None:
                 self.refuse_folder(claim, exc)
@@ -373,7 +375,8 @@ class Uploads:
 
     def flush(self, claim: ClaimedUpload) -> None:
         """See OpenFiles.flush."""
-        self._files.flush(claim)
+        with self.claims.explained(claim):
+            self._files.flush(claim)
 
     def begin_unchecked(self, claim: ClaimedUpload) -> None:
         """See UncheckedBytes.begin."""
@@ -381,7 +384,8 @@ class Uploads:
 
     def accept_unchecked(self, claim: ClaimedUpload) -> None:
         """See UncheckedBytes.accept."""
-        self._unchecked.accept(claim)
+        with self.claims.explained(claim):
+            self._unchecked.accept(claim)
 
     def discard_unchecked(self, claim: ClaimedUpload) -> None:
         """See UncheckedBytes.discard."""
@@ -389,9 +393,10 @@ class Uploads:
 
     def complete(self, claim: ClaimedUpload, crc: int | None = None) -> None:
         """See Completion.complete. What its client says of the file counts now, as when it sends bytes."""
-        if claim.unproved:
-            self._proof.prove_by_word(claim)
-        self._completion.complete(claim, crc)
+        with self.claims.explained(claim):
+            if claim.unproved:
+                self._proof.prove_by_word(claim)
+            self._completion.complete(claim, crc)
 
     def cancel_by_request(self, ticket_id: str, reason: str) -> None:
         """The user cancels with a request that claims nothing: a claim may need space that the disk lacks.
@@ -514,4 +519,6 @@ def _missed_news(claim: ClaimedUpload, ticket: Ticket) -> News | None:
             return CalledOff(UploadCancelled())
         case State.EXPIRED:
             return CalledOff(UploadExpired())
-    return None if ticket.token == claim.token else Interrupted(TakenOver())
+    if ticket.token == claim.token:
+        return None
+    return Interrupted(ClaimForgotten() if has_forgotten(ticket, claim) else TakenOver())

@@ -22,6 +22,7 @@ from incoming.core.errors import (
 )
 from incoming.core.lifecycle import ENDED, Claim, State
 from incoming.core.news import CalledOff, Durable, HandedOver, Interrupted, News
+from incoming.core.redis_keys import ticket_key
 from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
 from incoming.http_uploads.answers import STATUSES
 from incoming.http_uploads.transfer import LEASE_S
@@ -385,6 +386,50 @@ def test_a_request_of_an_instance_that_was_frozen_ends_for_good_only_if_another_
     assert resumed.claim.offset_bytes == 3000
     write_rest(second, resumed)
     assert second.state(ticket_id) is State.FINISHED
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_a_request_whose_claim_has_lapsed_ends_for_good_only_if_another_client_came(
+    world: World, first: Instance, is_resumed: bool
+) -> None:
+    ticket_id = first.new_ticket()
+    silent = Client()
+    silent.claim = first.uploads.claim(ticket_id, new_claim(LENGTH_BYTES), silent.listener, lease_s=LEASE_S)
+    write(first, silent, CONTENT[:3000])
+    world.pass_time(LEASE_S + 1, first)
+    assert first.state(ticket_id) is State.PAUSED
+    if is_resumed:
+        first.uploads.release(first.claim(ticket_id, LENGTH_BYTES).claim)
+    with pytest.raises(TakenOver) as lost:
+        write(first, silent, CONTENT[3000:4000])
+    assert STATUSES[lost.value.code] == (400 if is_resumed else 503)
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+@pytest.mark.parametrize("lease_s", [None, LEASE_S])
+def test_a_claim_that_a_failover_has_lost_was_taken_over_only_if_another_client_came(
+    tmp_path: Path, redis: RedisServer, lease_s: float | None, is_resumed: bool
+) -> None:
+    world = RedisWorld(tmp_path, redis)
+    first, second = Instance(world), Instance(world)
+    ticket_id = first.new_ticket()
+    key = ticket_key(ticket_id)
+    earlier = first.claim(ticket_id, LENGTH_BYTES)
+    write(first, earlier, CONTENT[:3000])
+    first.uploads.release(earlier.claim)
+    before = redis.client().hgetall(key)
+    client = Client()
+    client.claim = first.uploads.claim(ticket_id, new_claim(LENGTH_BYTES), client.listener, lease_s=lease_s)
+    write(first, client, CONTENT[3000:-1])
+    redis.client().delete(key)
+    redis.client().hset(key, mapping=before)
+    if is_resumed:
+        second.claim(ticket_id, LENGTH_BYTES)
+    with pytest.raises(TakenOver) as lost:
+        write(first, client, CONTENT[-1:])
+        first.uploads.complete(client.claim)
+    assert STATUSES[lost.value.code] == (400 if is_resumed else 503)
+    world.close()
 
 
 def test_two_instances_that_find_a_whole_upload_complete_it_once(
