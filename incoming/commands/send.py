@@ -286,12 +286,18 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def _signals(sender: Sender, *, cancel: bool) -> Iterator[None]:
-    """Ctrl-C stops or cancels the upload, as the options say. SIGTERM stops it."""
+    """Ctrl-C stops or cancels the upload, as the options say. SIGTERM stops it, and SIGHUP of a closed terminal.
+
+    Under nohup, which ignores SIGHUP, the upload continues without its terminal.
+    """
 
     def handle(number: int, _: object) -> None:
         sender.stop(Stop(cancel=cancel and number == signal.SIGINT))
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:

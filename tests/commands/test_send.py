@@ -364,7 +364,8 @@ def test_a_file_that_was_only_touched_is_compared_and_continued(
 
 
 @pytest.mark.parametrize(
-    ("number", "command"), [(signal.SIGINT, None), (signal.SIGTERM, None), (signal.SIGINT, PATCHED)]
+    ("number", "command"),
+    [(signal.SIGINT, None), (signal.SIGTERM, None), (signal.SIGHUP, None), (signal.SIGINT, PATCHED)],
 )
 def test_an_interrupted_command_shows_how_to_resume(
     server: RunningServer,
@@ -379,9 +380,21 @@ def test_an_interrupted_command_shows_how_to_resume(
         sending.interrupt(number)
         assert sending.ends().exit_code == 130
     assert f"Resume with:  incoming send '{file}' --ticket {ticket_id} --server {server.url}" in sending.said
+    assert sending.result["ending"] == "interrupted"
     assert not app.deliveries
     with Sending(file, *to(server, ticket_id)) as again:
         assert again.ends().exit_code == 0, again.said
+    assert_arrived(app, ticket_id)
+
+
+def test_a_command_under_nohup_continues_without_its_terminal(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
+    ticket_id = new_upload(server, app.url)
+    with Sending(file, *slowly(server, ticket_id), command=["nohup", *COMMAND]) as sending:
+        wait_stored(server.stored_file(ticket_id), 2 * MIB)
+        sending.interrupt(signal.SIGHUP)
+        assert sending.ends().exit_code == 0, sending.said
     assert_arrived(app, ticket_id)
 
 

@@ -95,6 +95,7 @@ def test_a_ticket_for_something_else_is_refused_before_anything_is_sent(
     with Sending(path, *to(server, new_upload(server, app.url, **wants))) as sending:
         assert sending.ends().exit_code == 1
     assert f"This ticket is for a {'single file' if what == 'folder' else 'folder'}" in sending.said
+    assert "Trying again" not in sending.said
     assert not app.deliveries
 
 

@@ -148,7 +148,7 @@ class Session:
         if self.stage is not Stage.REQUESTING or not self._is_valid(conf):
             return self._fail_if_certain(outcomes.INVALID_ANSWERS, now_s)
         if self._is_for_something_else(conf):
-            return self._fail_if_certain(outcomes.other_ticket(self._file), now_s)
+            return self._refuse_ticket(conf, now_s)
         if self._was_confirmed or conf.offset:
             self.resumed += 1
         if conf.offset > self.transfer.stored_bytes:
@@ -177,6 +177,13 @@ class Session:
         """Returns whether the ticket is for a folder and the client has a file, or the other way round."""
         is_folder = self._file.manifest is not None
         return is_folder is not (conf.dest_type == FOLDER)
+
+    def _refuse_ticket(self, conf: messages.MsgUploadConfV2, now_s: float) -> Actions:
+        """Ends the upload. It asks again first if the message lacks DestType, which may have been damaged."""
+        outcome = outcomes.other_ticket(self._file)
+        if conf.dest_type == FOLDER or self._backoff.is_certain():
+            return self._end(outcome)
+        return self._back_off(outcome.text, now_s, delay_s=0.0)
 
     def _other_version(self, _: server_messages.OtherVersion, __: float) -> Actions:
         return self._end(outcomes.TOO_OLD)

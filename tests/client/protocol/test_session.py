@@ -312,6 +312,28 @@ def test_a_file_that_can_not_be_read_is_left_out_although_a_chunk_of_it_was_dama
     assert session.handle(MsgResend(start, 1), 1000.0) == [SendMessage(messages.MsgLeaveOut(1))]
 
 
+def test_a_ticket_for_a_folder_ends_the_upload_of_a_file_at_once() -> None:
+    talk = Talk().after(ConnectionOpened(), replace(conf(), dest_type=FOLDER))
+    assert talk.session.outcome
+    assert "for a folder" in talk.session.outcome.text
+
+
+def test_a_ticket_that_looks_like_one_for_a_file_is_asked_about_again_at_once_for_a_folder() -> None:
+    entries = [Entry("a", 50, 7)]
+    length_bytes = len(encode_head(entries)) + 50
+    folder = File("photos", length_bytes, 7, FolderManifest(length_bytes - 50, entries))
+    session = Session("the id", folder, Options(), lambda: 0.5, 1000.0)
+    for _ in range(2):
+        session.handle(ConnectionOpened(), 1000.0)
+        session.handle(conf(), 1000.0)
+        assert (session.outcome, session.retry_at_s) == (None, 1000.0)
+        session.handle(Tick(), 1000.0)
+    session.handle(ConnectionOpened(), 1000.0)
+    session.handle(conf(), 1000.0)
+    assert session.outcome
+    assert "for a single file" in session.outcome.text
+
+
 def test_what_is_left_out_of_a_folder_is_known_although_the_server_knows_it_no_more() -> None:
     entries = [Entry("a", 50, 7), Entry("b", 50, 7)]
     length_bytes = len(encode_head(entries)) + 100
