@@ -286,9 +286,9 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def _signals(sender: Sender, *, cancel: bool) -> Iterator[None]:
-    """Ctrl-C stops or cancels the upload, as the options say. SIGTERM stops it, and SIGHUP of a closed terminal.
+    """Ctrl-C stops or cancels the upload, as the options say. SIGTERM and SIGHUP stop it.
 
-    Under nohup, which ignores SIGHUP, the upload continues without its terminal.
+    A terminal that closes sends SIGHUP. Under nohup, which ignores it, the upload continues.
     """
 
     def handle(number: int, _: object) -> None:
