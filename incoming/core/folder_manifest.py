@@ -151,10 +151,9 @@ def parse_head(head: bytes | memoryview, bounds: Bounds = USUAL_BOUNDS) -> Folde
         entries += _entries(lines, len(entries))
     if len(entries) != count:
         raise BadFolder("wrong_count", f"The list has {len(entries)} entries and not {count}")
-    read = FolderManifest(HEADER_BYTES + manifest_bytes, entries)
-    if read.length_bytes > MAX_INTEGER:
+    if HEADER_BYTES + manifest_bytes + sum(entry.size_bytes for entry in entries) > MAX_INTEGER:
         raise BadFolder("bad_size", "Its files have too many bytes")
-    return read
+    return FolderManifest(HEADER_BYTES + manifest_bytes, entries)
 
 
 def _slices(manifest: bytes) -> Iterator[bytes]:

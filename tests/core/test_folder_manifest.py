@@ -95,6 +95,7 @@ A = b'{"path":"a","size":1}\n'
         (head(b'{"path":"\xff"}\n', 1), "bad_entry"),
         (head(b'{"path":"a/","size":1}\n', 1), "bad_size"),
         (head((b'{"path":"a","size":%d}\n' % MAX_INTEGER) * 2, 2), "bad_size"),
+        (head((b'{"path":"a","size":%d}\n' % MAX_INTEGER) * 3000, 3000), "bad_size"),
     ],
 )
 def test_a_wrong_head_is_refused_with_a_reason(bad: bytes, reason: str) -> None:
