@@ -26,6 +26,11 @@ ENCODINGS: Final = {
 """The headers of a part by which its bytes are not the file itself."""
 IDENTITY_ENCODINGS: Final = frozenset((b"", b"identity", b"binary", b"7bit", b"8bit"))
 """What these may be. Browsers send none (RFC 7578 section 4.7)."""
+PART_COUNTS: Final = frozenset(
+    (b"dztotalchunkcount", b"resumableTotalChunks", b"flowTotalChunks", b"qqtotalparts")
+)
+"""Where Dropzone, resumable.js, flow.js and Fine Uploader say of how many forms a file is made."""
+MAX_COUNT_BYTES: Final = 20
 _ESCAPED: Final = ((b"%22", b'"'), (b"%0D", b"\r"), (b"%0A", b"\n"))
 """What browsers write in names instead of these (HTML standard, "multipart/form-data encoding algorithm")."""
 
@@ -64,6 +69,8 @@ class FormReader:
         self._offered_name: bytes | None = None
         """The name of the part that comes in now, if it is a file. An empty one has to have bytes, too."""
         self._is_in_file = self._has_file_field = self._has_begun = False
+        self._part_count: bytes | None = None
+        """What has come of the field that comes in now, if it is one of PART_COUNTS."""
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -145,6 +152,8 @@ class FormReader:
         if self._offered_name is None and b"filename*" in disposition.lower():
             # RFC 7578 section 4.2 forbids it, and older versions of urllib3 send nothing else.
             self._offered_name = content_disposition.file_name(disposition.decode("latin-1")).encode()
+        is_count = self._offered_name is None and options.get(b"name") in PART_COUNTS
+        self._part_count = b"" if is_count else None
         if self._offered_name is not None:
             self._has_file_field = True
         if self._offered_name:
@@ -158,6 +167,8 @@ class FormReader:
         self._is_in_file = True
 
     def _take(self, data: bytes, start: int, end: int) -> None:
+        if self._part_count is not None:
+            self._part_count = (self._part_count + data[start:end])[:MAX_COUNT_BYTES]
         if self._offered_name is None:
             return
         if not self._is_in_file:  # a file without a name: an empty one means that none was chosen
@@ -165,6 +176,8 @@ class FormReader:
         self._pieces.append(memoryview(data)[start:end])
 
     def _end_part(self) -> None:
+        if self._part_count is not None and self._part_count.strip() not in (b"", b"0", b"1"):
+            raise BadForm("The form has only a part of a file. The page must send the file in one form.")
         self._offered_name = None
         self._is_in_file = False
 

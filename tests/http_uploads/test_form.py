@@ -223,6 +223,8 @@ def test_a_form_with_another_digest_of_the_file_than_its_client_names_is_not_han
         (b"a=b", "The form is malformed"),
         (part(b"a", DATA, b"a") + part(b"t", b"x" * 200_000) + END, "100 KiB"),
         (part(b"a", DATA, b"a", {"Content-Range": "bytes 0-299999/900000"}) + END, "a part of a file"),
+        (part(b"dztotalchunkcount", b"3") + part(b"a", DATA, b"a") + END, "a part of a file"),
+        (part(b"a", DATA, b"a") + part(b"flowTotalChunks", b"20") + END, "a part of a file"),
         (part(b"a", DATA, b"a", {"Content-Encoding": "gzip"}) + END, "Content-Encoding is not supported"),
         (part(b"a", DATA, b"a", {"Content-Disposition": 'form-data; name="b"'}) + END, "two names"),
     ],
@@ -261,6 +263,15 @@ def test_a_form_whose_headers_say_that_it_has_a_part_of_a_file_is_not_taken_for_
 def test_a_form_may_say_that_it_has_all_bytes(new_http_upload: NewHttpUpload, app: ScriptedApp) -> None:
     said = {"Content-Range": f"bytes 0-{len(form()) - 1}/{len(form())}", "Upload-Offset": "0"}
     assert send(new_http_upload(), form(), HTML | said).status == 303
+    assert [one.sha256 for one in app.deliveries] == [FILE.sha256]
+
+
+@pytest.mark.parametrize("count", [b"1", b""])
+def test_a_form_with_the_only_part_of_a_file_is_taken(
+    new_http_upload: NewHttpUpload, app: ScriptedApp, count: bytes
+) -> None:
+    body = part(b"dztotalchunkcount", count) + part(b"a", DATA, b"a") + END
+    assert send(new_http_upload(), body).status == 303
     assert [one.sha256 for one in app.deliveries] == [FILE.sha256]
 
 
