@@ -346,6 +346,12 @@ class Objects(Protocol):
     def address(self, ticket_id: str, destination: str = "") -> ObjectAddress:
         """Returns where the object of an upload that has arrived is, with a new URL for it."""
 
+    def is_there(self, ticket_id: str, destination: str = "") -> bool:
+        """Returns whether the store has the object of this upload, which was made of all its bytes.
+
+        Raises StorageFailed.
+        """
+
 
 class Pickup(Protocol):
     """Capability: an app takes its file out of the storage without a word to the server."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from incoming.core.due import is_deletion_due
 from incoming.core.errors import IncomingError, StorageFailed, StorageFull, UnknownTicket
-from incoming.core.lifecycle import ENDED, Deleted
+from incoming.core.lifecycle import ENDED, Deleted, State
 from incoming.core.ticket import Ticket, short_id
 from incoming.registry import DELETION_LEASE
 from incoming.uploads.context import UploadContext
@@ -29,6 +29,7 @@ MAX_UNDER_WAY: Final = 1000
 """How many uploads are forgotten at a time. The others wait for the next sweep."""
 QUIET_AFTER_S: Final = 5.0
 """What was being sent of an upload when it was called off is stored after this time, or never will be."""
+KEPT: Final = "upload %(ticket)s: expired, but the store has all of it, so the app may have it, and it stays"
 NOT_DELETED: Final = "upload %(ticket)s: its file is not deleted yet: %(error)s"
 
 
@@ -79,11 +80,25 @@ class Deletion:
     def delete(self, ticket: Ticket) -> None:
         """Deletes what is left of an ended upload, if it is ours. Raises StorageFull, StorageFailed."""
         storage = self._storages.of(ticket)
-        if ticket.file_is_ours:
+        if ticket.file_is_ours and not self._app_may_have(ticket):
             storage.delete(ticket.id, ticket.destination)
         elif storage.pickup:
             storage.pickup.clean_up(ticket.id)
         self._retry_queue.discard(ticket.id)
+
+    def _app_may_have(self, ticket: Ticket) -> bool:
+        """Returns whether an app that keeps its files may have that of an upload which has expired.
+
+        An upload with an object does not expire, unless the registry has lost its end in a failover.
+        Raises StorageFailed.
+        """
+        objects = self._storages.of(ticket).objects
+        if ticket.state is not State.EXPIRED or ticket.remove_file_when_finished or objects is None:
+            return False
+        is_there = objects.is_there(ticket.id, ticket.destination)
+        if is_there:
+            log.warning(KEPT, ticket.for_log())
+        return is_there
 
     def after_loss(self, ticket: Ticket) -> None:
         """Another process has this upload, or has ended it. Deletes what this one stores after its end.

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import requests
+from redis import Redis
 
 from tests.support.app import ScriptedApp
 from tests.support.client_v2 import ClientV2, UploadRefused
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, object_keys
 from tests.support.data import MIB, FileBytes
 from tests.support.folder_data import FolderData, StreamBytes
 from tests.support.forked import Launcher
@@ -24,6 +25,7 @@ from tests.support.waiting import wait_until
 
 FOLDER: Final = FolderData((("a/video.mov", 11 * MIB), ("b", 5)))
 REPEATED: Final = "incoming_store_repeated_calls_total"
+OF_UPLOADS: Final = (b"incoming:{", b"incoming:rest:", b"incoming:active")
 Outage = Callable[[RedisServer], Iterator[None]]
 
 
@@ -106,3 +108,59 @@ def test_a_client_hears_of_a_redis_without_its_upload_at_the_next_byte_and_not_a
         with pytest.raises(UploadRefused) as refused:
             ClientV2(server.url, ticket_id, data).open()
         assert refused.value.code == "unknown_ticket"
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "removed"])
+@pytest.mark.parametrize(
+    "data",
+    [FileBytes(5, 5), FileBytes(11 * MIB, 6), StreamBytes(FOLDER.stream)],
+    ids=["small", "file", "folder"],
+)
+def test_a_file_that_its_app_keeps_stays_when_a_failover_has_lost_its_end_and_the_upload_expires(
+    tmp_path: Path, s3_server: S3Server, app: ScriptedApp, data: FileBytes, keeps: bool
+) -> None:
+    with (
+        RedisServer(tmp_path / "redis") as redis,
+        Cluster(tmp_path / "cluster", redis, s3_server, 1, s3_part_mib=5, idle_timeout_s=3) as cluster,
+    ):
+        app.hash_files = False
+        [server] = cluster.servers
+        kind = "folder" if isinstance(data, StreamBytes) else "file"
+        ticket_id = cluster.new_ticket(app, destType=kind, removeFileWhenFinished=str(not keeps).lower())
+        client = ClientV2(server.url, ticket_id, data).open()
+        if data.length_bytes > MIB:
+            client.send_until_stored(6 * MIB)
+        client.drop()
+        wait_until(lambda: "connection closed, paused" in server.log_text(), "the upload is paused")
+        before = dump(redis)
+        ClientV2(server.url, ticket_id, data).upload()
+        key = app.wait_for(1)[0].fields["key"]
+        wait_until(lambda: not redis.client().zcard("incoming:to-delete"), "nothing is left to delete")
+        assert bool(object_keys(s3_server, key)) == keeps
+        restore(redis, before)
+        app.wait_for(2)
+        assert app.deliveries[1].fields["cancelled"] == "yes"
+        wait_until(lambda: not redis.client().zcard("incoming:to-delete"), "nothing is left to delete")
+        assert bool(object_keys(s3_server, key)) == keeps
+        assert not object_keys(s3_server, f"cluster/rest/{ticket_id}")
+
+
+def of_uploads(client: Redis) -> list[Any]:
+    """Returns the keys of all uploads in Redis."""
+    keys: Any = client.keys()
+    return [key for key in keys if key.startswith(OF_UPLOADS)]
+
+
+def dump(redis: RedisServer) -> dict[bytes, bytes]:
+    """Returns what Redis has of all uploads, for `restore`."""
+    with Redis(port=redis.port) as client:
+        return {key: client.dump(key) for key in of_uploads(client)}
+
+
+def restore(redis: RedisServer, before: dict[bytes, bytes]) -> None:
+    """Takes away what has come since, as a failover may."""
+    with Redis(port=redis.port) as client, client.pipeline() as changes:
+        changes.delete(*of_uploads(client))
+        for key, value in before.items():
+            changes.restore(key, 0, value)
+        changes.execute()

@@ -34,3 +34,9 @@ class S3Objects:
         with s3_errors():
             url = self._client.presigned_url(key, int(self._lifetime_s))
         return ObjectAddress(self._address.bucket, key, url)
+
+    def is_there(self, ticket_id: str, destination: str = "") -> bool:
+        """See storage.Objects."""
+        with s3_errors():
+            found = self._client.head(destination or self._address.object_key(ticket_id))
+        return found is not None and found.ticket_id == ticket_id

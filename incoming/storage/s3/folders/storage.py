@@ -245,3 +245,7 @@ class S3FolderObjects:
         key = self._key(ticket_id, destination)
         address = self._objects.address(ticket_id, list_key(key))
         return ObjectAddress(address.bucket, f"{key}/", address.url)
+
+    def is_there(self, ticket_id: str, destination: str = "") -> bool:
+        """See storage.Objects. The list is made last."""
+        return self._objects.is_there(ticket_id, list_key(self._key(ticket_id, destination)))
