@@ -59,6 +59,8 @@ _PLACE: Final = re.compile(
 )
 """What Redis 7, or 6, adds to the reason of a refusal inside a script."""
 _WRONG_TYPE: Final = "WRONGTYPE"
+_CLIENT: Final = re.compile(r"<redis\.client\.Redis\(.*?\)>\)>\)> - ")
+"""What redis-py says of a client for each Sentinel that knows no primary."""
 Argument = str | bytes | int | float
 Failures: Final = (redis.RedisError, OSError, MasterNotFoundError)
 
@@ -214,7 +216,10 @@ class RedisConnection:
                 log.error(
                     "Redis (%(redis)s) refuses a call: %(error)s", {"redis": self.address, "error": why_not}
                 )
-        elif not self._is_silent:
+            return
+        if isinstance(exc, MasterNotFoundError):
+            exc.args = (_CLIENT.sub("", str(exc)),)
+        if not self._is_silent:
             self._is_silent = True
             why = exc.__cause__ or exc if isinstance(exc, IncomingError) else exc
             log.error("Redis (%(redis)s) failed: %(error)s", {"redis": self.address, "error": why})

@@ -229,6 +229,17 @@ def test_the_answer_to_a_call_that_was_given_up_reaches_no_other_call(
         assert [other.value for other in others] == [b"of b"] * 3
 
 
+def test_sentinels_that_do_not_answer_are_told_in_words(
+    opened: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(StorageFailed) as failed:
+        opened(f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{free_port()}/uploads")
+    [told] = caplog.messages
+    assert "No master found for 'uploads' : " in told
+    assert str(failed.value.__cause__) in told
+    assert "<" not in told
+
+
 @together
 def test_the_primary_that_sentinels_have_promoted_is_used_from_then_on(tmp_path: Path, opened: Any) -> None:
     with ExitStack() as stack:
