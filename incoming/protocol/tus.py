@@ -18,7 +18,7 @@ from typing import Final
 
 from incoming.core.errors import BadHeader, UnsupportedChecksum, UnsupportedVersion, WrongMediaType
 from incoming.protocol.body_place import check_range
-from incoming.protocol.digests import content_digests
+from incoming.protocol.digests import CONTENT_DIGEST, HASHES, content_digests
 from incoming.protocol.messages import MAX_INTEGER
 from incoming.protocol.request_checksum import DIGEST_BYTES, Checksum, Checksums, RequestChecksums
 from incoming.wire.base64_text import decoded
@@ -181,26 +181,36 @@ def read_checksum(text: str) -> Checksum:
 def read_checksums(find: FindHeader) -> RequestChecksums:
     """Returns what the body is compared with, which may be nothing. Raises BadHeader, UnsupportedChecksum.
 
-    A Content-Digest (RFC 9530) counts beside the headers of tus.
+    A Content-Digest (RFC 9530) counts beside the headers of tus. Either may come as a trailer. If it has been
+    announced and does not come, that is an error for Upload-Checksum, as tus says. A proxy may have dropped a
+    Content-Digest, which nobody has to compare, so its absence is none.
     """
-    name, digests = Header.CHECKSUM.lower(), content_digests(find)
+    name, digest_name = Header.CHECKSUM.lower(), CONTENT_DIGEST.lower()
+    digests = content_digests(find)
     in_header = tuple(read_checksum(text) for text in [find(Header.CHECKSUM)] if text is not None)
     announced = {one.strip().lower() for one in (find("Trailer") or "").split(",")}
-    if name not in announced:
-        return RequestChecksums(in_header + digests)
-    if "chunked" not in (find("Transfer-Encoding") or "").lower():
+    is_chunked = "chunked" in (find("Transfer-Encoding") or "").lower()
+    if name in announced and not is_chunked:
         raise BadHeader("Trailer", f"announces {Header.CHECKSUM}, but only a chunked body can have a trailer")
 
-    def read_trailer(trailers: Mapping[str, str]) -> Checksums:
-        if name not in trailers:
-            raise BadHeader(Header.CHECKSUM, "was announced as a trailer, but did not come")
-        in_trailer = read_checksum(trailers[name].strip(" \t"))
-        if in_header and in_header != (in_trailer,):
-            raise BadHeader(Header.CHECKSUM, "has a different value than the trailer of this name")
-        return (in_trailer,)
+    def read_trailers(trailers: Mapping[str, str]) -> Checksums:
+        found: Checksums = ()
+        if name in announced:
+            if name not in trailers:
+                raise BadHeader(Header.CHECKSUM, "was announced as a trailer, but did not come")
+            found = (read_checksum(trailers[name].strip(" \t")),)
+            if in_header and in_header != found:
+                raise BadHeader(Header.CHECKSUM, "has a different value than the trailer of this name")
+        if digest_name in announced:
+            found += content_digests({CONTENT_DIGEST: trailers.get(digest_name)}.get)
+        return found
 
-    named = [one.algorithm for one in in_header] or ALGORITHMS
-    return RequestChecksums(in_header + digests, read_trailer, named)
+    expected: set[str] = set()
+    if name in announced:
+        expected.update([one.algorithm for one in in_header] or ALGORITHMS)
+    if digest_name in announced and is_chunked:
+        expected.update(HASHES.values())
+    return RequestChecksums(in_header + digests, read_trailers if expected else None, expected)
 
 
 # --- concatenation -------------------------------------------------------------------------------------

@@ -498,6 +498,22 @@ def test_a_file_without_the_checksum_of_tus_that_came_with_it_is_not_stored(
     assert upload.ask("HEAD").offset_bytes == 0
 
 
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_digest_may_come_after_a_chunked_body(
+    new_http_upload: NewHttpUpload, app: ScriptedApp, is_right: bool
+) -> None:
+    upload, said = new_http_upload(), digest("sha-256", DATA if is_right else DATA[1:])
+    with upload.open("PUT", {"Transfer-Encoding": "chunked", "Trailer": "Content-Digest"}) as request:
+        request.send_chunk(DATA)
+        request.send(f"0\r\nContent-Digest: {said}\r\n\r\n".encode())
+        answer = request.answer()
+    if is_right:
+        assert_finished(answer, app)
+    else:
+        assert code_of(answer) == (400, "checksum_mismatch")
+        assert upload.ask("HEAD").offset_bytes == 0
+
+
 def test_a_body_without_a_length_is_not_finished_before_the_length_that_its_header_says(
     new_http_upload: NewHttpUpload, app: ScriptedApp
 ) -> None:

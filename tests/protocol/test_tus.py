@@ -29,6 +29,7 @@ from incoming.protocol.tus import (
     PartialUpload,
 )
 from incoming.wire.find_header import FindHeader
+from tests.support.digests import digest as digest_of
 
 same_each_run = settings(derandomize=True, deadline=None)
 
@@ -292,6 +293,7 @@ def checked(body: bytes, headers: Mapping[str, str], trailers: Mapping[str, str]
     return bool(checks)
 
 
+DIGEST = digest_of("sha-256", b"hello world")
 ANNOUNCED = {"Trailer": "Upload-Checksum", "Transfer-Encoding": "chunked"}
 
 
@@ -302,6 +304,15 @@ ANNOUNCED = {"Trailer": "Upload-Checksum", "Transfer-Encoding": "chunked"}
         (ANNOUNCED, {"upload-checksum": SHA1}),
         ({**ANNOUNCED, "Trailer": "x-other, upload-CHECKSUM"}, {"upload-checksum": f" {SHA1} "}),
         ({**ANNOUNCED, "Upload-Checksum": SHA1}, {"upload-checksum": SHA1}),
+        ({**ANNOUNCED, "Trailer": "Content-Digest"}, {"content-digest": DIGEST}),
+        (
+            {**ANNOUNCED, "Trailer": "Content-Digest"},
+            {"content-digest": digest_of("sha-512", b"hello world")},
+        ),
+        (
+            {**ANNOUNCED, "Trailer": "content-digest, Upload-Checksum"},
+            {"upload-checksum": SHA1, "content-digest": DIGEST},
+        ),
     ],
 )
 def test_a_checksum_comes_before_the_body_or_behind_it_or_both(
@@ -312,7 +323,14 @@ def test_a_checksum_comes_before_the_body_or_behind_it_or_both(
         checked(b"hello worl", headers, trailers)
 
 
+@pytest.mark.parametrize("trailers", [{}, {"content-digest": "unknown=:AA==:"}])
+def test_a_digest_that_does_not_come_as_a_trailer_is_not_compared(trailers: Mapping[str, str]) -> None:
+    assert checked(b"x", {**ANNOUNCED, "Trailer": "Content-Digest"}, trailers)
+    assert not checked(b"x", {"Trailer": "Content-Digest", "Content-Length": "1"}, {})
+
+
 def test_a_trailer_that_was_not_announced_is_ignored() -> None:
+    assert not checked(b"x", {"Transfer-Encoding": "chunked"}, {"content-digest": DIGEST})
     assert not checked(b"x", {"Transfer-Encoding": "chunked"}, {"upload-checksum": SHA1})
     assert not checked(b"x", {"Transfer-Encoding": "chunked", "Trailer": "x"}, {"upload-checksum": SHA1})
 
@@ -333,6 +351,7 @@ def test_a_trailer_that_was_not_announced_is_ignored() -> None:
             "only a chunked body",
         ),
         (ANNOUNCED, {"upload-checksum": "sha1 AA=="}, "20 bytes in base64"),
+        ({**ANNOUNCED, "Trailer": "Content-Digest"}, {"content-digest": "md5"}, "byte sequence for md5"),
         ({"Upload-Checksum": f"{SHA1}, {SHA1}"}, {}, "20 bytes in base64"),
     ],
 )
