@@ -25,7 +25,7 @@ from tests.support.client_v1 import ClientV1
 from tests.support.client_v2 import ClientV2
 from tests.support.cluster import Cluster, S3BackedServer, s3_settings
 from tests.support.data import MIB, FileBytes
-from tests.support.engines import Browser, Chromium
+from tests.support.engines import WIDE, Browser, Chromium
 from tests.support.redis_server import RedisServer
 from tests.support.s3_server import S3Server
 from tests.support.server import RunningServer, new_upload
@@ -33,6 +33,20 @@ from tests.support.waiting import wait_until
 
 NASTY_NAME = "<img src=x onerror=window.hacked=1> \u202egpj.exe & 🎉.mov"
 TOKEN = "t0ken"
+NARROW_PX = 320
+BROKEN_WORDS = """
+    return [...document.querySelectorAll('td .state, td.number > *')].flatMap((part) => {
+      const { firstChild: text } = part;
+      const words = text?.nodeType === Node.TEXT_NODE ? [...text.data.matchAll(/[\\w.]+/g)] : [];
+      const lines = ({ index, 0: word }) => {
+        const place = document.createRange();
+        place.setStart(text, index);
+        place.setEnd(text, index + word.length);
+        return place.getClientRects().length;
+      };
+      return words.filter((word) => lines(word) > 1).map(String);
+    });
+"""
 ASKED_TIMES = "return performance.getEntriesByType('resource').length"
 
 
@@ -242,6 +256,19 @@ def test_without_a_token_the_page_has_no_buttons_and_says_why(
     page.row("paused.zip")
     assert not [b for b in clean_driver.find_elements(By.CSS_SELECTOR, "button") if b.is_displayed()]
     assert "backend_token" in page.text("#closed")
+
+
+@pytest.mark.engines("chromium", "firefox")  # the window of WebKit can't be so narrow
+def test_no_word_is_broken_on_a_narrow_screen(
+    clean_driver: Browser, server: RunningServer, app: ScriptedApp, clients: Clients
+) -> None:
+    in_every_state(clients, server, app)
+    clean_driver.look_like("light", NARROW_PX)
+    page = StatusPage(clean_driver, server)
+    page.row("gpj.exe").wait_for_text(".number", "nothing for")  # the widest words of this column
+    assert clean_driver.execute_script(BROKEN_WORDS) == []
+    assert clean_driver.execute_script("return document.documentElement.scrollWidth") <= NARROW_PX
+    clean_driver.look_like("light", WIDE)
 
 
 @pytest.mark.parametrize("host", ["evil.localhost", "127.0.0.1"])
