@@ -193,27 +193,27 @@ declare namespace incoming {
   /** What a page may say about one upload. All of it is optional. */
   interface UploaderOptions {
     /** Where this upload goes: `"https://host[:port][/prefix]"`, or without the scheme, which is then that of the page. */
-    readonly server?: string;
+    readonly server?: string | undefined;
     /** Aborting it cancels the upload, with the signal's reason if that is a string or the page's own error. */
-    readonly signal?: AbortSignal;
+    readonly signal?: AbortSignal | undefined;
     /**
      * After this many seconds of trying without a stored byte, the upload fails with code 106. Pauses do not count, nor does
      * the wait for the app. Default: never.
      */
-    readonly give_up_after_s?: number;
+    readonly give_up_after_s?: number | undefined;
     /** Asked before each new try. If it returns `false`, the upload fails with code 107. */
-    readonly should_retry?: (error: RetryQuestion) => boolean | void;
+    readonly should_retry?: ((error: RetryQuestion) => boolean | void) | undefined;
     /** As the property. */
-    readonly max_bytes_per_s?: number;
+    readonly max_bytes_per_s?: number | undefined;
     /** As the property. */
-    readonly warn_before_unload?: boolean;
+    readonly warn_before_unload?: boolean | undefined;
     /** Sentences for this upload alone. */
-    readonly texts?: Partial<Texts>;
+    readonly texts?: Partial<Texts> | undefined;
     /**
      * What happens to a file of a folder that can't be read or has changed: it ends the upload (the default), or is left out
      * and named in `left_out`.
      */
-    readonly when_unreadable?: "stop" | "leave_out";
+    readonly when_unreadable?: "stop" | "leave_out" | undefined;
   }
 
   /** The list of the files of a folder. */
@@ -390,10 +390,10 @@ declare namespace incoming {
    * The uploads that have neither arrived nor ended, and are not live in any tab of this browser; newest first.
    * @param options `server`: only uploads to this server; default: the server of all uploads
    */
-  function unfinished(options?: { readonly server?: string }): UnfinishedUpload[];
+  function unfinished(options?: { readonly server?: string | undefined }): UnfinishedUpload[];
 
   /** Also lists those that another tab of this browser is uploading: they are `live`, and their progress is current to a second. */
-  function unfinished(options: { readonly live: true, readonly server?: string }): (UnfinishedUpload & { readonly live: boolean })[];
+  function unfinished(options: { readonly live: true, readonly server?: string | undefined }): (UnfinishedUpload & { readonly live: boolean })[];
 
   /** Whether this is probably the file: name, size and time of the last change are the same. The server checks the content. */
   function matches(unfinished: UnfinishedUpload, file: File | Blob | Folder): boolean;
@@ -406,7 +406,7 @@ declare namespace incoming {
   function list_folder(files: Exclude<Files, Folder>, options?: { readonly onprogress?: (files: number) => void }): Promise<Folder>;
 
   /** Removes an upload from the list. The server is not told: what it has stored expires later. */
-  function forget(upload_id: string, options?: { readonly server?: string }): void;
+  function forget(upload_id: string, options?: { readonly server?: string | undefined }): void;
 
   /** The version of this library, as in package.json. */
   const version: string;

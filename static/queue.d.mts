@@ -9,15 +9,15 @@ export type GetTicket = (item: Item, signal: AbortSignal) => Promise<string>;
 
 /** Which files are accepted. A missing restriction sets no limit. */
 export interface Restrictions {
-  readonly max_bytes?: number | null;
-  readonly min_bytes?: number | null;
+  readonly max_bytes?: number | null | undefined;
+  readonly min_bytes?: number | null | undefined;
   /** As the attribute of a file input: `"image/*,.pdf"`. */
-  readonly accept?: string | readonly string[] | null;
+  readonly accept?: string | readonly string[] | null | undefined;
   /** In the list, without what was cancelled or refused. */
-  readonly max_files?: number | null;
-  readonly max_total_bytes?: number | null;
+  readonly max_files?: number | null | undefined;
+  readonly max_total_bytes?: number | null | undefined;
   /** Refuses a file that is already in the queue: the same path, size and time of the last change. */
-  readonly disallow_duplicates?: boolean;
+  readonly disallow_duplicates?: boolean | undefined;
 }
 
 /** Why a file is not accepted. */
@@ -34,37 +34,37 @@ export interface QueueOptions {
   /** An Error with `retry: true` makes the queue ask again, after `retry_after_s` if it has that; any other ends the item. */
   get_ticket: GetTicket;
   /** How many run at the same time; default 3. */
-  at_once?: number;
-  restrictions?: Restrictions;
+  at_once?: number | undefined;
+  restrictions?: Restrictions | undefined;
   /** For each uploader: its third argument. */
-  uploader_options?: object | ((item: Item) => object | undefined);
+  uploader_options?: object | ((item: Item) => object | undefined) | undefined;
   /** A class that extends `incoming.Uploader`, to be used in its place. */
-  Uploader?: incoming.UploaderConstructor;
+  Uploader?: incoming.UploaderConstructor | undefined;
   /**
    * Whether a file whose upload began in an earlier visit resumes, with its old ticket; default false. A function
    * returns the uploads that may resume.
    */
-  resume_unfinished?: boolean | (() => incoming.UnfinishedUpload[]);
+  resume_unfinished?: boolean | (() => incoming.UnfinishedUpload[]) | undefined;
   /** Called after each change of an item; with null after one of the list or of the totals. */
-  onchange?: ((item: Item | null) => void) | null;
+  onchange?: ((item: Item | null) => void) | null | undefined;
 }
 
 export interface AddOptions {
   /** Default: the path in the folder that was chosen, or the name. */
-  path?: string;
+  path?: string | undefined;
   /** The upload that this file resumes. */
-  begun?: incoming.UnfinishedUpload;
+  begun?: incoming.UnfinishedUpload | undefined;
   /** Kept in `item.handle`. */
-  handle?: FileSystemHandle | null;
+  handle?: FileSystemHandle | null | undefined;
 }
 
 export interface AddAllOptions {
   /** Adds each folder as one item, without the files that `accept` refuses, and not each of its files; default false. */
-  readonly folders?: boolean;
+  readonly folders?: boolean | undefined;
   /** Asked before the restrictions. Returns why it is refused, or null. */
-  readonly check?: (file: File | incoming.Folder, path: string) => Refusal | null;
+  readonly check?: ((file: File | incoming.Folder, path: string) => Refusal | null) | undefined;
   /** Called while a folder is being listed: how many files there are so far, and null at the end. */
-  readonly onlisting?: (path: string, files: number | null) => void;
+  readonly onlisting?: ((path: string, files: number | null) => void) | undefined;
 }
 
 /** Sums over the list. Cancelled and refused items are only in their own counts. */
@@ -235,11 +235,11 @@ export declare function files_in(folder: incoming.Folder): { path: string; file:
 
 export interface TicketOptions {
   /** Of the request. */
-  headers?: Record<string, string> | ((item: Item) => Record<string, string>);
+  headers?: Record<string, string> | ((item: Item) => Record<string, string>) | undefined;
   /** More fields of the form. */
-  fields?: Record<string, string> | ((item: Item) => Record<string, string>);
+  fields?: Record<string, string> | ((item: Item) => Record<string, string>) | undefined;
   /** Default `"same-origin"`. */
-  credentials?: RequestCredentials;
+  credentials?: RequestCredentials | undefined;
 }
 
 /**

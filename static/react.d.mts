@@ -29,37 +29,37 @@ export declare function useQueue(source: QueueOptions | Queue): QueueView;
 
 /** The attributes, properties and events of `<incoming-upload>`: docs/reference/element.md has their meaning. */
 export interface IncomingUploadProps {
-  tickets?: string;
+  tickets?: string | undefined;
   /** A function in place of `tickets`. */
-  getTicket?: GetTicket;
-  server?: string;
-  name?: string;
-  accept?: string;
-  capture?: string;
-  maxBytes?: number | string;
-  maxFiles?: number | string;
-  atOnce?: number | string;
-  multiple?: boolean;
-  directory?: boolean;
-  disabled?: boolean;
-  required?: boolean;
-  dropAnywhere?: boolean;
-  keepAwake?: boolean;
-  warnBeforeUnload?: boolean;
+  getTicket?: GetTicket | undefined;
+  server?: string | undefined;
+  name?: string | undefined;
+  accept?: string | undefined;
+  capture?: string | undefined;
+  maxBytes?: number | string | undefined;
+  maxFiles?: number | string | undefined;
+  atOnce?: number | string | undefined;
+  multiple?: boolean | undefined;
+  directory?: boolean | undefined;
+  disabled?: boolean | undefined;
+  required?: boolean | undefined;
+  dropAnywhere?: boolean | undefined;
+  keepAwake?: boolean | undefined;
+  warnBeforeUnload?: boolean | undefined;
   /** A queue of the page, in place of its own. */
-  queue?: Queue;
-  texts?: Partial<ElementTexts>;
-  id?: string;
-  className?: string;
-  style?: CSSProperties;
-  lang?: string;
-  dir?: string;
-  children?: ReactNode;
-  onChange?: (event: Event & { readonly target: IncomingUploadElement }) => void;
-  onUploadFinished?: (event: IncomingUploadEventMap["upload-finished"]) => void;
-  onUploadFailed?: (event: IncomingUploadEventMap["upload-failed"]) => void;
-  onUploadRefused?: (event: IncomingUploadEventMap["upload-refused"]) => void;
-  onAllFinished?: (event: IncomingUploadEventMap["all-finished"]) => void;
+  queue?: Queue | undefined;
+  texts?: Partial<ElementTexts> | undefined;
+  id?: string | undefined;
+  className?: string | undefined;
+  style?: CSSProperties | undefined;
+  lang?: string | undefined;
+  dir?: string | undefined;
+  children?: ReactNode | undefined;
+  onChange?: ((event: Event & { readonly target: IncomingUploadElement }) => void) | undefined;
+  onUploadFinished?: ((event: IncomingUploadEventMap["upload-finished"]) => void) | undefined;
+  onUploadFailed?: ((event: IncomingUploadEventMap["upload-failed"]) => void) | undefined;
+  onUploadRefused?: ((event: IncomingUploadEventMap["upload-refused"]) => void) | undefined;
+  onAllFinished?: ((event: IncomingUploadEventMap["all-finished"]) => void) | undefined;
 }
 
 /** `<incoming-upload>`. It loads the code of the element when it is mounted. */

@@ -32,16 +32,16 @@ export type Sender =
 export function remember(upload_id: string, handle: FileSystemHandle | null, owner?: string): Promise<void>;
 
 /** Drops the handle, and removes the upload from the list, as `incoming.forget` does. */
-export function forget(upload_id: string, options?: { readonly server?: string }): Promise<void>;
+export function forget(upload_id: string, options?: { readonly server?: string | undefined }): Promise<void>;
 
 /** Resolves with null if none is kept. */
 export function recall(upload_id: string): Promise<FileSystemHandle | null>;
 
 export interface ListOptions {
   /** Only uploads to this server; default: the server of all uploads. */
-  readonly server?: string;
+  readonly server?: string | undefined;
   /** Only those that were remembered with this name; default: all. */
-  readonly owner?: string;
+  readonly owner?: string | undefined;
 }
 
 /** Lists what `incoming.unfinished` lists, and what other tabs are uploading; newest first. */
@@ -69,10 +69,10 @@ export function reopen(handle: FileSystemHandle): Promise<File | FileSystemDirec
  * Resolves with an empty list if the user chooses nothing.
  * @param options as the attributes of an `<input type="file">`
  */
-export function pick_files(options?: { multiple?: boolean; accept?: string }): Promise<PickedFile[]>;
+export function pick_files(options?: { multiple?: boolean | undefined; accept?: string | undefined }): Promise<PickedFile[]>;
 
 /** The same if the browser has handles. Otherwise it opens no dialog, and resolves with null. */
-export function pick_with_handles(options: { readonly multiple?: boolean; readonly accept?: string }): Promise<PickedFile[] | null>;
+export function pick_with_handles(options: { readonly multiple?: boolean | undefined; readonly accept?: string | undefined }): Promise<PickedFile[] | null>;
 
 /**
  * Keeps the screen on while data is being sent and the page is visible.

@@ -221,6 +221,18 @@ field.addEventListener("upload-refused", ({ detail }) => detail.refused[0]?.mess
 field.queue = new Queue({ get_ticket: ticket_from("/ticket") });
 field.queue.leave_unfinished();
 """
+NOT_SET = """
+import { Uploader, unfinished } from "incoming-uploads";
+import { Queue, ticket_from } from "incoming-uploads/queue";
+import { unfinished as with_handles } from "incoming-uploads/resume";
+declare const server: string | undefined, limit: number | undefined;
+declare const restart: (() => boolean) | undefined;
+const uploader_options = { server, max_bytes_per_s: limit, should_retry: restart };
+new Uploader("id", new Blob([]), uploader_options);
+const get_ticket = ticket_from("/ticket", { headers: undefined, fields: undefined, credentials: undefined });
+new Queue({ get_ticket, at_once: limit, restrictions: { max_bytes: limit, accept: server }, uploader_options });
+export const lists = [unfinished({ server }), unfinished({ live: true, server }), with_handles({ server, owner: server })];
+"""
 
 
 def test_the_readme_of_the_package_names_all_that_can_be_imported() -> None:
@@ -237,6 +249,7 @@ def test_a_typescript_project_builds_with_the_package_and_what_its_readme_says(p
         (project / "src" / f"readme_{number}.ts").write_text(block)
     (project / "src" / "requiring.cts").write_text(REQUIRING)
     (project / "src" / "field.ts").write_text(FIELD)
+    (project / "src" / "not_set.ts").write_text(NOT_SET)  # as if the options were left out
     run(TSC, "-p", project)
     wrong = project / "src" / "wrong.ts"
     wrong.write_text('import { Queue } from "incoming-uploads/queue";\nnew Queue({ at_once: "3" });\n')

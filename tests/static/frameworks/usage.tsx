@@ -5,7 +5,7 @@ import { createElement, useState } from "react";
 import { get } from "svelte/store";
 import { ref } from "vue";
 import { Queue, ticket_from } from "../../../static/queue.mjs";
-import { useQueue, useUpload } from "../../../static/react.mjs";
+import { IncomingUpload, useQueue, useUpload } from "../../../static/react.mjs";
 import { queue_store, upload_store } from "../../../static/svelte.mjs";
 import { IncomingUploader } from "../../../static/uppy.mjs";
 import { useQueue as use_vue_queue, useUpload as use_vue_upload } from "../../../static/vue.mjs";
@@ -26,6 +26,11 @@ export function Uploads() {
     { onClick: () => (first ? first.item.pause() : set_uploader(queue.items[0].uploader)) },
     `${totals.finished} ${upload?.state_msg}`,
   );
+}
+
+/** A prop that is not set is as one that is left out. */
+export function Field({ server, disabled }: { server: string | undefined; disabled?: boolean | undefined }) {
+  return <IncomingUpload tickets="/request_upload" server={server} disabled={disabled} onChange={undefined} />;
 }
 
 export function setup(uploader: incoming.Uploader, own: Queue): string {
