@@ -230,8 +230,10 @@ declare const restart: (() => boolean) | undefined;
 const uploader_options = { server, max_bytes_per_s: limit, should_retry: restart };
 new Uploader("id", new Blob([]), uploader_options);
 const get_ticket = ticket_from("/ticket", { headers: undefined, fields: undefined, credentials: undefined });
-new Queue({ get_ticket, at_once: limit, restrictions: { max_bytes: limit, accept: server }, uploader_options });
-export const lists = [unfinished({ server }), unfinished({ live: true, server }), with_handles({ server, owner: server })];
+const restrictions = { max_bytes: limit, accept: server };
+new Queue({ get_ticket, at_once: limit, restrictions, uploader_options });
+export const lists = [unfinished({ server }), unfinished({ live: true, server })];
+export const kept = with_handles({ server, owner: server });
 """
 
 
