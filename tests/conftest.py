@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import client_cases
 from tests.support.app import ScriptedApp
+from tests.support.fakes import end_all_greenlets
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.installed import Installed
 from tests.support.order import in_order
@@ -34,6 +35,13 @@ settings.load_profile("any machine")
 LOG_TAIL_CHARS = 8000
 S3_FIXTURES = {"s3", "s3_server"}
 StartServer = Callable[..., RunningServer]
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """Nothing of a test runs while the next one does."""
+    yield
+    end_all_greenlets()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import heapq
 import itertools
 import resource
 import socket
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ParamSpec, TypeVar
@@ -25,6 +26,16 @@ from incoming.runtime.base import AddressInfo, Lock, Task
 P = ParamSpec("P")
 T = TypeVar("T")
 SETTLE_LIMIT_S = 60.0
+_greenlets: weakref.WeakSet[gevent.Greenlet[..., object]] = weakref.WeakSet()
+"""Those of all runtimes that may still run."""
+
+
+def end_all_greenlets() -> None:
+    """Ends what a test has left running: it would fail, and log that, in the next one."""
+    if _greenlets:
+        gevent.killall(list(_greenlets), block=False)
+        gevent.idle()
+        _greenlets.clear()
 
 
 class FakeRuntime:
@@ -86,6 +97,7 @@ class FakeRuntime:
     def spawn(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Task:
         """See Runtime."""
         greenlet = gevent.spawn(function, *args, **kwargs)
+        _greenlets.add(greenlet)
         greenlet.link_exception(lambda failed: self._failures.append(failed.exception))
         task: Task = greenlet
         return task
