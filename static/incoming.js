@@ -74,6 +74,7 @@
           this.agree(MsgData.Crc32c);
           break;
         case "MsgComplete":
+          if (this.last_text) this.lose(CLOSE_LOST, "");
           this.last_text = text;
           this.send_chunks();
           break;

@@ -72,6 +72,7 @@ var HttpSocket = class {
         this.agree(MsgData.Crc32c);
         break;
       case "MsgComplete":
+        if (this.last_text) this.lose(CLOSE_LOST, "");
         this.last_text = text;
         this.send_chunks();
         break;

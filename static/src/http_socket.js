@@ -87,7 +87,11 @@ export class HttpSocket {
     switch (MsgType) {
       case 'MsgUploadReq': this.begin(text, MsgData.Id); break;
       case 'MsgAgree': this.agree(MsgData.Crc32c); break;
-      case 'MsgComplete': this.last_text = text; this.send_chunks(); break;
+      case 'MsgComplete':
+        if (this.last_text) this.lose(CLOSE_LOST, ''); // again: what it waits for gets no answer
+        this.last_text = text;
+        this.send_chunks();
+        break;
       case 'MsgCancel': this.cancel(MsgData.Reason); break;
       case 'MsgPing': this.request('GET', '', null, {}, (message) => this.deliver(message)); break;
     }

@@ -92,6 +92,34 @@ test('the answers of two chunks may overtake each other', async () => {
   assert.deepEqual([uploader.bytes_acked, uploader.connected, offsets(page)], [2 * KIB, true, [2 * KIB, 3 * KIB]]);
 });
 
+/** Passes the time until this request is given up, and answers the others. */
+async function wait_for_the_end_of(request, page) {
+  for (let seconds = 0; seconds < 60 && page.waiting.includes(request); seconds += 5) {
+    await page.pass(5);
+    page.waiting.filter(({ method }) => method === 'GET').forEach((ping) => ping.says('MsgPong', {}));
+  }
+  await page.pass(5);
+}
+
+test('the answer to one chunk never comes, and that of the next one covers it: a new session completes the upload', async () => {
+  const page = new Page();
+  await uploading(page, { file: new FakeFile(2 * KIB) });
+  const [first, second] = chunks(page);
+  second.says('MsgStored', { Offset: 2 * KIB });
+  await wait_for_the_end_of(first, page);
+  await confirm(page, 2 * KIB);
+  assert.equal(page.request.path, 'POST ticket-1/session/complete?wait=25');
+});
+
+test('a comparison whose answer never comes is made again, though all bytes are stored and the server lives', async () => {
+  const page = new Page();
+  await uploading(page, { file: new FakeFile(KIB), offset: KIB, terms: { Compare: [[0, KIB]] } });
+  await page.pass(0);
+  assert.equal(page.request.path, 'PUT ticket-1/session');
+  await wait_for_the_end_of(page.request, page);
+  assert.equal(page.request.path, 'POST ticket-1/session');
+});
+
 test('chunks wait until the server has compared what it has', async () => {
   const page = new Page();
   const file = new FakeFile(10 * KIB);
