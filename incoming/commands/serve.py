@@ -18,6 +18,7 @@ from incoming.composition.service import Service
 from incoming.core.errors import BadSetting, IncomingError
 from incoming.http import listeners, workers
 from incoming.http.lifetime import Servers
+from incoming.protocol.rules import UPLOAD_PATHS
 from incoming.runtime import logs, output
 from incoming.runtime.native_threads import real_poll
 from incoming.settings import load
@@ -93,7 +94,7 @@ def _run(settings: Settings, found: load.Given, examples_ports: str) -> None:
         if (host, port) != (settings.host, settings.port):
             warn_of_ignored(found, f"it was started with a listening socket, {host}:{port}")
         settings = replace(settings, host=host, port=port)
-    port = servers.listen(lambda _: app, settings.host, settings.port)
+    port = servers.listen(lambda _: app, settings.host, settings.port, UPLOAD_PATHS)
     service.begin()
     workers.tell_ready()
     if not os.environ.get(workers.WORKER_VARIABLE):

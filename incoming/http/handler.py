@@ -32,7 +32,6 @@ from geventwebsocket.handler import WebSocketHandler
 from incoming.core.errors import BadRequest, IncomingError
 from incoming.http.body import Body
 from incoming.http.callers import DROPPED
-from incoming.protocol.rules import UPLOAD_PATHS
 from incoming.runtime.lingering import linger
 from incoming.uploads.refusals import Kind
 from incoming.wire import handshake, request_head
@@ -206,10 +205,11 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
     def upgrade_websocket(self) -> Any:
         """Checks the handshake and prepares its answer. Released gevent-websocket fails on each refusal.
 
-        At any other path, a handshake is a request that asks for something else: the app answers it with
-        404. A client that got a WebSocket there, and its end, would try again for ever.
+        At a path that has no WebSocket, the app answers the handshake, with 404. A client that got a
+        WebSocket there, and its end, would try again for ever.
         """
-        if self.environ.get("PATH_INFO") not in UPLOAD_PATHS:
+        paths = self.server.websocket_paths
+        if paths is not None and self.environ.get("PATH_INFO") not in paths:
             return None
         if self.request_version == "HTTP/1.0" or self._has_body:
             return None  # a proxy's doing: the app explains it

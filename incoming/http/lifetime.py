@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import gevent
 import gevent.event
@@ -40,13 +40,16 @@ class Servers:
         """Where the first app will listen, if this process was started with a listening socket."""
         return self._inherited[0].getsockname()[:2] if self._inherited else None
 
-    def listen(self, app_at: AppAt, host: str, port: int) -> int:
+    def listen(
+        self, app_at: AppAt, host: str, port: int, websocket_paths: Collection[str] | None = None
+    ) -> int:
         """Starts to serve an app, and returns the port. Raises BadSetting when it can't listen there.
 
         Where a listening socket was inherited (systemd's socket activation), the first app gets that one.
+        `websocket_paths`: see Server.
         """
         listener = self._inherited.pop(0) if self._inherited else listen_as_set(host, port)
-        server = Server(app_at, listener, self._client_limits, self._refusals)
+        server = Server(app_at, listener, self._client_limits, self._refusals, websocket_paths)
         server.start()
         self._servers.append(server)
         return server.port

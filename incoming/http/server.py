@@ -9,7 +9,7 @@ import contextlib
 import errno
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import gevent
@@ -57,10 +57,13 @@ class Server(WSGIServer):  # type: ignore[misc]
         listener: socket.socket,
         client_limits: ClientLimits | None = None,
         refusals: Refusals | None = None,
+        websocket_paths: Collection[str] | None = None,
     ) -> None:
         """`listener` is one of `listen`, or an inherited one. `refusals` records each refusal that `app` does
-        not see: a connection beyond the limit of its source, a malformed request.
+        not see: a connection beyond the limit of its source, a malformed request. `websocket_paths` are all
+        paths at which the app has WebSockets; None if it may have them anywhere.
         """
+        self.websocket_paths = websocket_paths
         self.active_requests = 0
         self._finishing = False
         self.request_scheduler, self._newcomer_scheduler = FairScheduler(), FairScheduler()

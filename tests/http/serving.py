@@ -11,7 +11,6 @@ import gevent.event
 import gevent.socket
 
 from incoming.http.server import Server
-from incoming.protocol.rules import UPLOAD_PATHS
 
 DEADLINE_S = 60.0
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -57,7 +56,7 @@ def ask(server: Server, request: bytes) -> str:
         return answer_to(client)
 
 
-def handshake(path: str = UPLOAD_PATHS[0], **changes: str) -> bytes:
+def handshake(path: str = "/", **changes: str) -> bytes:
     headers = {**HANDSHAKE, **{name.replace("_", "-"): value for name, value in changes.items()}}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value)
     return f"GET {path} HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode()

@@ -22,6 +22,7 @@ from incoming.core.errors import IncomingError
 from incoming.core.stats import Counters
 from incoming.http import handler as handler_module
 from incoming.http.server import Server
+from incoming.protocol.rules import UPLOAD_PATHS
 from incoming.runtime.fair_scheduler import TIME_SLICE_S, yield_if_due
 from incoming.uploads.refusals import Kind, Refusals
 from tests.http.serving import ACCEPT, DEADLINE_S, GET, App, answer_to, ask, connect, handshake
@@ -262,9 +263,13 @@ def test_a_handshake_is_answered_and_the_app_gets_the_websocket(server: Server, 
 @pytest.mark.parametrize(
     "path", ["/", "/prefix/incoming/frontend/upload_ws", "/incoming/frontend/upload_ws/"]
 )
-def test_a_handshake_at_another_path_is_answered_by_the_app(server: Server, app: App, path: str) -> None:
+def test_a_handshake_at_a_path_that_has_no_websocket_is_answered_by_the_app(
+    server: Server, app: App, path: str
+) -> None:
+    server.websocket_paths = UPLOAD_PATHS
     assert ask(server, handshake(path)).startswith("HTTP/1.1 200")
     assert "wsgi.websocket" not in app.environs[0]
+    assert ask(server, handshake(UPLOAD_PATHS[0])).startswith("HTTP/1.1 101")
 
 
 def test_a_detached_connection_frees_what_belonged_to_the_request(server: Server, app: App) -> None:
