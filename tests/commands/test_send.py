@@ -17,7 +17,7 @@ from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
 from tests.support.chaos import ChaosProxy, Climate
 from tests.support.data import MIB, FileBytes
 from tests.support.relay import Relay
-from tests.support.sending import COMMAND, PATCHED, Sending, wait_stored, write_file
+from tests.support.sending import COMMAND, IN_TERMINAL, PATCHED, Sending, wait_stored, write_file
 from tests.support.server import ROOT, RunningServer, cancel_upload, finish_upload, new_upload
 from tests.support.waiting import wait_until
 
@@ -365,7 +365,12 @@ def test_a_file_that_was_only_touched_is_compared_and_continued(
 
 @pytest.mark.parametrize(
     ("number", "command"),
-    [(signal.SIGINT, None), (signal.SIGTERM, None), (signal.SIGHUP, None), (signal.SIGINT, PATCHED)],
+    [
+        (signal.SIGINT, None),
+        (signal.SIGTERM, None),
+        (signal.SIGHUP, IN_TERMINAL),
+        (signal.SIGINT, PATCHED),
+    ],
 )
 def test_an_interrupted_command_shows_how_to_resume(
     server: RunningServer,

@@ -19,6 +19,8 @@ from tests.support.waiting import wait_until
 COMMAND: Final = [sys.executable, "-m", "incoming.commands.send"]
 PATCHED: Final = [sys.executable, "-m", "incoming.cli", "send"]
 """The same command with gevent's patches, as a user starts it."""
+IN_TERMINAL: Final = ["env", "--default-signal=HUP", *COMMAND]
+"""The command, which hears of a closed terminal even if the tests run under nohup."""
 DEADLINE_S: Final = 60.0
 
 
