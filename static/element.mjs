@@ -94,8 +94,7 @@ function set_icon(svg, name) {
 }
 
 // src/element/row.js
-var TAIL = 9;
-var SHORT = 12;
+var TAIL = /(?<=.{4}|$)[ -~]{0,9}$/s;
 var is_in_words = (action) => /^(retry|continue|find)/.test(action);
 function make_row(key) {
   const picture = icon("file");
@@ -120,11 +119,10 @@ function make_row(key) {
   );
   function draw2(row, texts) {
     const { path } = row;
-    const file = path.slice(path.lastIndexOf("/") + 1);
-    const letters = [...file];
-    const cut = letters.length < SHORT ? 0 : -TAIL;
-    put(stem, letters.slice(0, cut).join(""));
-    put(tail, letters.slice(cut).join(""));
+    const file = path.replace(/.*\//s, "");
+    const cut = file.search(TAIL);
+    put(stem, file.slice(0, cut));
+    put(tail, file.slice(cut));
     put(whole, path);
     set(name, "title", path);
     set_icon(picture, row.kind);
@@ -459,7 +457,10 @@ async function picture_of(file) {
 }
 async function draw(file) {
   const bitmap = await createImageBitmap(file, { resizeWidth: 2 * SIDE_PX, resizeQuality: "medium" });
-  const canvas = document.createElement("canvas");
+  const canvas = (
+    /** @type {HTMLCanvasElement} */
+    h("canvas")
+  );
   canvas.width = canvas.height = SIDE_PX;
   const context = (
     /** @type {CanvasRenderingContext2D} */

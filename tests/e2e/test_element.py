@@ -392,3 +392,41 @@ def test_the_texts_are_those_of_the_page_and_of_the_element(clean_driver: Browse
     assert page.js("return [host.accept, host.multiple, host.form.tagName, host.max_bytes]") == [
         ".mov", False, "FORM", "12345",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "tail"),
+    [
+        ("a report with a long name 2024.pdf", " 2024.pdf"),
+        ("تقرير المشروع النهائي.pdf", ".pdf"),
+        ("تقرير المشروع النهائي", ""),
+        ("a picture of us 👨‍👩‍👧‍👦.jpg", ".jpg"),
+        ("a letter for Re\u0301.txt", ".txt"),
+        ("परियोजना की अंतिम रिपोर्ट 12.pdf", " 12.pdf"),
+        ("\u2067a picture\u202egpj.exe", "gpj.exe"),
+        ("iiii.txt", ".txt"),
+        ("ليلى", ""),
+        ("m.i", ""),
+    ],
+)
+def test_a_name_that_is_cut_in_the_middle_parts_nothing_that_is_drawn_together(
+    clean_driver: Browser, dropzone: Stage, name: str, tail: str
+) -> None:
+    page = ElementPage(clean_driver, dropzone)
+    page.js("host.add([new File(['a'], arguments[0])])", name)
+    wait_until(lambda: page.shown(), "its row")
+    parts = page.js("return ['.stem', '.tail'].map((part) => root.querySelector(part).textContent)")
+    assert parts == [name.removesuffix(tail), tail]
+    widths = page.js("""
+        const cut = root.querySelector('.cut');
+        const width = (part) => {
+          const text = document.createRange();
+          text.selectNodeContents(part);
+          return text.getBoundingClientRect().width;
+        };
+        const [stem, tail] = [...cut.children].map(width);
+        const whole = cut.children[0];
+        whole.textContent = cut.textContent;
+        return [stem + tail, width(whole)];
+    """)
+    assert widths[0] == pytest.approx(widths[1], abs=1), "joined letters have another width when they are parted"

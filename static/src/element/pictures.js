@@ -1,5 +1,7 @@
 // Small pictures of image files. The browser decodes them in the background, one at a time, and only the newest are kept.
 
+import { h } from './dom.js';
+
 const SIDE_PX = 80; // twice its size on the page, for sharp screens
 const KEPT = 200;
 const MAX_BYTES = 50e6;
@@ -26,7 +28,7 @@ export async function picture_of(file) {
 /** @param {Blob} file */
 async function draw(file) {
   const bitmap = await createImageBitmap(file, { resizeWidth: 2 * SIDE_PX, resizeQuality: 'medium' });
-  const canvas = document.createElement('canvas');
+  const canvas = /** @type {HTMLCanvasElement} */ (h('canvas'));
   canvas.width = canvas.height = SIDE_PX;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
   const part = Math.min(bitmap.width, bitmap.height); // the middle of it, as a square

@@ -6,8 +6,11 @@ import { icon, set_icon } from './icons.js';
 /** @typedef {ReturnType<typeof make_row>} Row */
 /** @typedef {import('./texts.js').Texts} Texts */
 
-const TAIL = 9; // characters of a name that stay when it is cut in the middle: a number and the extension
-const SHORT = 12; // a name of fewer characters is never cut
+/**
+ * What stays of a name when it is cut in the middle: a number and the extension. Only before a letter of ASCII is it certain
+ * that the cut parts nothing that is drawn together: joined letters, an emoji of several characters, an accent.
+ */
+const TAIL = /(?<=.{4}|$)[ -~]{0,9}$/s;
 /** Whether the button of an action has a text, because an icon would not say enough. @param {string} action */
 const is_in_words = (action) => /^(retry|continue|find)/.test(action);
 
@@ -30,11 +33,10 @@ export function make_row(key) {
   /** @param {import('./view.js').Row} row @param {Texts} texts */
   function draw(row, texts) {
     const { path } = row;
-    const file = path.slice(path.lastIndexOf('/') + 1);
-    const letters = [...file];
-    const cut = letters.length < SHORT ? 0 : -TAIL;
-    put(stem, letters.slice(0, cut).join(''));
-    put(tail, letters.slice(cut).join(''));
+    const file = path.replace(/.*\//s, '');
+    const cut = file.search(TAIL);
+    put(stem, file.slice(0, cut));
+    put(tail, file.slice(cut));
     put(whole, path);
     set(name, 'title', path);
     set_icon(picture, row.kind);
