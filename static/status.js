@@ -10,6 +10,7 @@
   const LIMIT = 100;
   const REST = 3; // times as long as an answer took, before the next question
   const TYPING_MS = 250; // a search begins when a person pauses
+  const LONG = 160; // characters, which fill several lines
   const STATES = {
     issued: "not started", uploading: "uploading", paused: "paused", handing_over: "being handed over",
     waiting: "with the app", finished: "finished", failed: "failed", cancelled: "cancelled",
@@ -41,6 +42,9 @@
 
   /** Characters that turn the direction of a text, and so can make fdp.exe look like exe.pdf. */
   const TURNING = /[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]/g;
+
+  /** A name of which nothing can be seen. */
+  const INVISIBLE = /^[\s\p{Cc}\p{Cf}\p{DI}\u2800]+$/u;
 
   // --- texts -------------------------------------------------------------------------------------
 
@@ -113,6 +117,19 @@
     if (element.textContent !== text) element.textContent = text;
   }
 
+  /**
+   * A stranger's text can be long. Then its beginning is seen, and all of it while it has the focus.
+   * @param {HTMLElement} element
+   * @param {string} text
+   */
+  function writeLong(element, text) {
+    write(element, text);
+    const isLong = text.length > LONG;
+    element.classList.toggle("long", isLong);
+    if (isLong) element.tabIndex = 0;
+    else element.removeAttribute("tabindex");
+  }
+
   // --- the list ----------------------------------------------------------------------------------
 
   /** @type {Map<string, ReturnType<typeof makeRow>>} */
@@ -166,19 +183,19 @@
     const { length_bytes: length, offset_bytes: offset } = upload;
     const name = nameOf(upload);
     parts.row.dataset.state = upload.state;
-    write(parts.name, name);
+    writeLong(parts.name, name);
     const kind = upload.dest_type === "folder" ? "folder " : "";
     const pieces = upload.parts ? `, in ${counted(upload.parts, "part")}` : "";
     const holder = upload.instance ? `, on ${upload.instance}` : "";
     const place = showsPlace ? `, ${FILES[upload.storage] || upload.storage}` : "";
     const source = upload.source ? `, from ${upload.source}` : "";
-    write(parts.about, `${kind}${upload.id} for ${upload.app}${source}${pieces}${place}${holder}`);
+    writeLong(parts.about, `${kind}${upload.id} for ${upload.app}${source}${pieces}${place}${holder}`);
     parts.bar.hidden = !underWay(upload) || offset === null;
     parts.bar.value = length ? (offset || 0) / length : 0;
     parts.bar.setAttribute("aria-label", `Progress of ${name}`);
     write(parts.amount, amount(upload));
     write(parts.state, STATES[upload.state] || upload.state);
-    write(parts.reason, upload.reason);
+    writeLong(parts.reason, upload.reason);
     write(parts.speed, pace(upload));
     write(parts.left, upload.seconds_left ? `${time(upload.seconds_left)} left` : "");
     write(parts.age, `${time(upload.age_s)} ago`);
@@ -214,7 +231,10 @@
   }
 
   /** @param {Upload} upload */
-  const nameOf = (upload) => upload.name.replace(TURNING, "\ufffd") || "(no file yet)";
+  function nameOf(upload) {
+    const name = upload.name.replace(TURNING, "\ufffd");
+    return INVISIBLE.test(name) ? "(a name without visible characters)" : name || "(no file yet)";
+  }
 
   /**
    * @param {Upload} upload

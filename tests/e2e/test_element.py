@@ -414,7 +414,7 @@ def test_a_name_that_is_cut_in_the_middle_parts_nothing_that_is_drawn_together(
 ) -> None:
     page = ElementPage(clean_driver, dropzone)
     page.js("host.add([new File(['a'], arguments[0])])", name)
-    wait_until(lambda: page.shown(), "its row")
+    wait_until(page.shown, "its row")
     parts = page.js("return ['.stem', '.tail'].map((part) => root.querySelector(part).textContent)")
     assert parts == [name.removesuffix(tail), tail]
     widths = page.js("""
@@ -429,4 +429,4 @@ def test_a_name_that_is_cut_in_the_middle_parts_nothing_that_is_drawn_together(
         whole.textContent = cut.textContent;
         return [stem + tail, width(whole)];
     """)
-    assert widths[0] == pytest.approx(widths[1], abs=1), "joined letters have another width when they are parted"
+    assert widths[0] == pytest.approx(widths[1], abs=1), "a joined letter alone has another width"

@@ -271,6 +271,40 @@ def test_no_word_is_broken_on_a_narrow_screen(
     clean_driver.look_like("light", WIDE)
 
 
+@pytest.mark.parametrize("name", ["   ", "\u200b\u2060", "\u3164", "\u2800\u00a0", "\u00ad"])
+def test_a_name_that_nobody_can_see_is_told_in_words(
+    clean_driver: Browser, server: RunningServer, clients: Clients, name: str
+) -> None:
+    clients.begin(name, MIB, 300_000)
+    row = StatusPage(clean_driver, server).row("% of 1.0 MB")
+    assert row.text("bdi") == "(a name without visible characters)"
+
+
+def test_a_long_text_of_a_stranger_is_short_until_somebody_wants_to_read_it(
+    clean_driver: Browser, server: RunningServer, clients: Clients
+) -> None:
+    reason, name = "I have another file now. " * 36, f"{'a long name ' * 20}end.zip"
+    clients.begin(name, MIB, 300_000).cancel(reason)
+    page = StatusPage(clean_driver, server)
+    row = page.row("a long name")
+    row.wait_for_text(".state", "cancelled")
+
+    def height_px(part: str) -> int:
+        return int(row.find(part).size["height"])
+
+    for part, text in (("bdi", name), (".state + .small", reason.strip())):
+        assert str(row.find(part).get_attribute("textContent")).strip() == text, "a screen reader reads all"
+        short_px = height_px(part)
+        assert short_px < 6 * 26
+        picture(clean_driver, "status-long")
+        row.find(part).click()
+        assert height_px(part) > short_px
+        page.find("#search").click()
+        assert height_px(part) == short_px
+    if isinstance(clean_driver, Chromium):
+        assert grave(clean_driver) == []
+
+
 @pytest.mark.parametrize("host", ["evil.localhost", "127.0.0.1"])
 def test_neither_another_name_nor_a_link_from_elsewhere_opens_it(
     clean_driver: Browser, server: RunningServer, app: ScriptedApp, host: str
