@@ -23,12 +23,12 @@
     return "crc32c " + btoa(String.fromCharCode(crc >>> 24, crc >>> 16 & 255, crc >>> 8 & 255, crc & 255));
   }
   function encoded(text) {
-    return new URLSearchParams({ "": text }).toString().slice(1).replace(/\+/g, "%20");
+    return String(new URLSearchParams({ "": text })).slice(1).replace(/\+/g, "%20");
   }
   function read_answer(text) {
     try {
       const message = JSON.parse(text);
-      return message.MsgType && message.MsgData ? message : null;
+      return message.MsgData ? message : null;
     } catch (error) {
       return null;
     }
@@ -41,15 +41,15 @@
       this.onmessage = null;
       this.onclose = null;
       this.url = new URL(server.uploads_url()).href;
-      this.token = "";
-      this.requests = /* @__PURE__ */ new Set();
-      this.chunks = [];
+      this.session_token = "";
+      this.open_requests = /* @__PURE__ */ new Set();
+      this.next_chunks = [];
       this.on_way = 0;
       this.has_agreed = false;
       this.offset = 0;
       this.compare = [];
       this.last_text = "";
-      this.is_watching = false;
+      this.held_request = new XMLHttpRequest();
       this.timer = void 0;
       this.poll_ms = FIRST_POLL_MS;
       Promise.resolve().then(() => this.onopen && this.onopen({}));
@@ -60,7 +60,7 @@
         this.send_message(data, JSON.parse(data));
       } else if (body) {
         const header = new DataView(data);
-        this.chunks.push({ from: header.getUint32(0) * 2 ** 32 + header.getUint32(4), crc: header.getUint32(8), body });
+        this.next_chunks.push({ from: header.getUint32(0) * 2 ** 32 + header.getUint32(4), crc: header.getUint32(8), body });
         this.send_chunks();
       }
     }
@@ -74,7 +74,7 @@
           this.agree(MsgData.Crc32c);
           break;
         case "MsgComplete":
-          if (this.last_text) this.lose(CLOSE_LOST, "");
+          if (this.last_text) this.lose();
           this.last_text = text;
           this.send_chunks();
           break;
@@ -91,7 +91,7 @@
       this.url += encoded(ticket_id) + "/session";
       this.request("POST", "", text, {}, (message, request) => {
         const { Offset, Compare, Arrived } = message.MsgData;
-        this.token = String(request.getResponseHeader("Upload-Session"));
+        this.session_token = String(request.getResponseHeader("Upload-Session"));
         this.offset = Offset;
         this.compare = Compare;
         this.has_agreed = Arrived;
@@ -111,10 +111,10 @@
       else this.request("PUT", "", JSON.stringify({ MsgType: "MsgAgree", MsgData: members }), {}, agreed);
     }
     send_chunks() {
-      while (this.has_agreed && this.chunks.length && this.on_way < this.server.most_chunks) {
+      while (this.has_agreed && this.next_chunks.length && this.on_way < this.server.most_chunks) {
         this.send_chunk(
           /** @type {ChunkToSend} */
-          this.chunks.shift()
+          this.next_chunks.shift()
         );
       }
       if (this.has_agreed && this.last_text && !this.on_way) this.complete();
@@ -124,11 +124,16 @@
       this.on_way += 1;
       const headers = { "Upload-Offset": String(from), "Upload-Checksum": checksum_header(crc) };
       const on_stored = (message) => {
+        const { Offset } = message.MsgData;
+        if (!(Offset >= from + body.size)) {
+          this.lose();
+          return;
+        }
         this.on_way -= 1;
         this.server.note_stored(body.size);
         this.send_chunks();
-        if (message.MsgData.Offset <= this.offset) return;
-        this.offset = message.MsgData.Offset;
+        if (Offset <= this.offset) return;
+        this.offset = Offset;
         this.deliver(message);
       };
       this.request("PATCH", "", body, headers, on_stored, (status) => {
@@ -138,17 +143,14 @@
     complete() {
       const text = this.last_text;
       this.last_text = "";
-      this.hold((wait_s) => this.request("POST", "/complete?wait=" + wait_s, text, {}, (message) => this.on_result(message)));
+      this.hold((wait_s) => this.request("POST", "/complete?wait=" + wait_s, text));
     }
     /** @param {string} reason */
     cancel(reason) {
       this.stop();
-      let text = encoded(reason);
-      for (let chars = reason.length; text.length > MAX_REASON_CHARS; ) {
-        chars = Math.floor(chars * 0.9);
-        text = encoded(reason.slice(0, chars));
-      }
-      this.request("DELETE", "?reason=" + text, null, {}, (message) => this.on_result(message));
+      let text = reason;
+      while (encoded(text).length > MAX_REASON_CHARS) text = text.slice(0, text.length * 0.9);
+      this.request("DELETE", "?reason=" + encoded(text), null);
     }
     // -- the end
     /** @param {Message} message news, the end, or the acknowledgement of a cancel */
@@ -158,47 +160,43 @@
     }
     /** Asks until the end. */
     watch() {
-      if (this.is_watching || !this.onclose) return;
-      this.is_watching = true;
+      if (!this.onclose) return;
       this.hold((wait_s) => {
         const since_ms = now_ms();
         return this.request("GET", "?wait=" + wait_s, null, {}, (message) => {
-          this.is_watching = false;
           this.deliver(message);
-          const again = () => this.watch();
-          if (now_ms() - since_ms > FIRST_POLL_MS) again();
-          else this.timer = setTimeout(again, this.poll_ms);
+          this.timer = setTimeout(() => this.watch(), now_ms() - since_ms > FIRST_POLL_MS ? 0 : this.poll_ms);
           this.poll_ms = Math.min(MAX_POLL_MS, this.poll_ms * 2);
         });
       });
     }
     /** Makes a request that the server may hold, unless too many are. @param {(wait_s: number) => XMLHttpRequest} make */
     hold(make) {
-      const may_hold = held < MAX_HELD;
-      const request = make(may_hold ? HELD_S : 0);
-      if (!may_hold) return;
-      held += 1;
+      this.give_up(this.held_request);
+      const holds = Number(held < MAX_HELD);
+      held += holds;
+      const request = this.held_request = make(holds * HELD_S);
       request.addEventListener("loadend", () => {
-        held -= 1;
+        held -= holds;
       });
     }
     // -- requests
     /**
      * @param {string} method @param {string} path below the session's @param {string | Blob | null} body
-     * @param {Record<string, string>} headers
-     * @param {(message: Message, request: XMLHttpRequest) => void} then when it was answered as asked
+     * @param {Record<string, string>} [headers]
+     * @param {(message: Message, request: XMLHttpRequest) => void} [then] when it was answered as asked
      * @param {(status: number) => void} [on_refused] by another than an upload server; 0: there is no answer
      */
-    request(method, path, body, headers, then, on_refused) {
+    request(method, path, body, headers = {}, then = (message) => this.on_result(message), on_refused) {
       const request = new XMLHttpRequest();
       request.open(method, this.url + path);
-      if (this.token && method !== "GET") request.setRequestHeader("Upload-Session", this.token);
+      if (this.session_token && method !== "GET") request.setRequestHeader("Upload-Session", this.session_token);
       Object.keys(headers).forEach((name) => request.setRequestHeader(name, headers[name]));
-      request.onload = request.onerror = () => {
-        this.requests.delete(request);
+      request.onloadend = () => {
+        this.open_requests.delete(request);
         const { status } = request;
         const message = read_answer(request.responseText);
-        if (status === 204 || message && message.MsgType !== "MsgError") {
+        if (message ? message.MsgType !== "MsgError" : status === 204 && method === "PUT") {
           then(
             /** @type {Message} */
             message,
@@ -208,9 +206,9 @@
         }
         if (!message && on_refused) on_refused(status);
         if (message) this.on_error(message, Number(request.getResponseHeader("Retry-After")));
-        this.lose(CLOSE_LOST, "");
+        this.lose();
       };
-      this.requests.add(request);
+      this.open_requests.add(request);
       request.send(body);
       return request;
     }
@@ -231,8 +229,7 @@
       if (MsgData.MaxChunkBytes) MsgData.MaxChunkBytes = Math.min(MsgData.MaxChunkBytes, this.server.most_body_bytes);
       if (this.onmessage) this.onmessage({ data: JSON.stringify(message) });
     }
-    /** @param {number} code @param {string} reason */
-    lose(code, reason) {
+    lose(code = CLOSE_LOST, reason = "") {
       const { onclose } = this;
       this.close();
       if (onclose) onclose({ code, reason });
@@ -244,13 +241,15 @@
     /** Gives all requests up. */
     stop() {
       clearTimeout(this.timer);
-      this.chunks = [];
+      this.next_chunks = [];
       this.last_text = "";
-      this.requests.forEach((request) => {
-        request.onload = request.onerror = null;
-        request.abort();
-      });
-      this.requests.clear();
+      this.open_requests.forEach((request) => this.give_up(request));
+    }
+    /** @param {XMLHttpRequest} request */
+    give_up(request) {
+      this.open_requests.delete(request);
+      request.onloadend = null;
+      request.abort();
     }
   };
 

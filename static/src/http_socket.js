@@ -29,14 +29,14 @@ function checksum_header(crc) {
 
 /** @param {string} text @returns {string} never throws, other than encodeURIComponent */
 function encoded(text) {
-  return new URLSearchParams({ '': text }).toString().slice(1).replace(/\+/g, '%20');
+  return String(new URLSearchParams({ '': text })).slice(1).replace(/\+/g, '%20');
 }
 
 /** @param {string} text @returns {Message | null} null: it is not from an upload server */
 function read_answer(text) {
   try {
     const message = JSON.parse(text);
-    return message.MsgType && message.MsgData ? message : null;
+    return message.MsgData ? message : null;
   } catch (error) {
     return null;
   }
@@ -53,18 +53,18 @@ export class HttpSocket {
     /** @type {((event: any) => void) | null} */
     this.onclose = null;
     this.url = new URL(server.uploads_url()).href; // throws, as a WebSocket does
-    this.token = '';
+    this.session_token = '';
     /** @type {Set<XMLHttpRequest>} */
-    this.requests = new Set();
+    this.open_requests = new Set();
     /** @type {ChunkToSend[]} */
-    this.chunks = [];
+    this.next_chunks = [];
     this.on_way = 0;
     this.has_agreed = false;
     this.offset = 0;
     /** @type {[number, number][]} */
     this.compare = [];
     this.last_text = ''; // MsgComplete, until it is sent
-    this.is_watching = false;
+    this.held_request = new XMLHttpRequest(); // the last one that the server may hold
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
     this.poll_ms = FIRST_POLL_MS;
@@ -77,7 +77,7 @@ export class HttpSocket {
       this.send_message(data, JSON.parse(data));
     } else if (body) {
       const header = new DataView(data);
-      this.chunks.push({ from: header.getUint32(0) * 2 ** 32 + header.getUint32(4), crc: header.getUint32(8), body });
+      this.next_chunks.push({ from: header.getUint32(0) * 2 ** 32 + header.getUint32(4), crc: header.getUint32(8), body });
       this.send_chunks();
     }
   }
@@ -88,7 +88,7 @@ export class HttpSocket {
       case 'MsgUploadReq': this.begin(text, MsgData.Id); break;
       case 'MsgAgree': this.agree(MsgData.Crc32c); break;
       case 'MsgComplete':
-        if (this.last_text) this.lose(CLOSE_LOST, ''); // again: what it waits for gets no answer
+        if (this.last_text) this.lose(); // again: what it waits for gets no answer
         this.last_text = text;
         this.send_chunks();
         break;
@@ -102,7 +102,7 @@ export class HttpSocket {
     this.url += encoded(ticket_id) + '/session';
     this.request('POST', '', text, {}, (message, request) => {
       const { Offset, Compare, Arrived } = message.MsgData;
-      this.token = String(request.getResponseHeader('Upload-Session'));
+      this.session_token = String(request.getResponseHeader('Upload-Session'));
       this.offset = Offset;
       this.compare = Compare;
       this.has_agreed = Arrived;
@@ -124,8 +124,8 @@ export class HttpSocket {
   }
 
   send_chunks() {
-    while (this.has_agreed && this.chunks.length && this.on_way < this.server.most_chunks) {
-      this.send_chunk(/** @type {ChunkToSend} */ (this.chunks.shift()));
+    while (this.has_agreed && this.next_chunks.length && this.on_way < this.server.most_chunks) {
+      this.send_chunk(/** @type {ChunkToSend} */ (this.next_chunks.shift()));
     }
     if (this.has_agreed && this.last_text && !this.on_way) this.complete();
   }
@@ -135,11 +135,16 @@ export class HttpSocket {
     this.on_way += 1;
     const headers = { 'Upload-Offset': String(from), 'Upload-Checksum': checksum_header(crc) };
     const on_stored = (/** @type {Message} */ message) => {
+      const { Offset } = message.MsgData;
+      if (!(Offset >= from + body.size)) { // it is not from this server
+        this.lose();
+        return;
+      }
       this.on_way -= 1;
       this.server.note_stored(body.size);
       this.send_chunks();
-      if (message.MsgData.Offset <= this.offset) return; // the answers of two chunks may overtake each other
-      this.offset = message.MsgData.Offset;
+      if (Offset <= this.offset) return; // the answers of two chunks may overtake each other
+      this.offset = Offset;
       this.deliver(message);
     };
     this.request('PATCH', '', body, headers, on_stored, (status) => {
@@ -150,18 +155,15 @@ export class HttpSocket {
   complete() {
     const text = this.last_text;
     this.last_text = '';
-    this.hold((wait_s) => this.request('POST', '/complete?wait=' + wait_s, text, {}, (message) => this.on_result(message)));
+    this.hold((wait_s) => this.request('POST', '/complete?wait=' + wait_s, text));
   }
 
   /** @param {string} reason */
   cancel(reason) {
     this.stop();
-    let text = encoded(reason);
-    for (let chars = reason.length; text.length > MAX_REASON_CHARS;) {
-      chars = Math.floor(chars * 0.9);
-      text = encoded(reason.slice(0, chars));
-    }
-    this.request('DELETE', '?reason=' + text, null, {}, (message) => this.on_result(message));
+    let text = reason;
+    while (encoded(text).length > MAX_REASON_CHARS) text = text.slice(0, text.length * 0.9);
+    this.request('DELETE', '?reason=' + encoded(text), null);
   }
 
   // -- the end
@@ -174,16 +176,12 @@ export class HttpSocket {
 
   /** Asks until the end. */
   watch() {
-    if (this.is_watching || !this.onclose) return;
-    this.is_watching = true;
+    if (!this.onclose) return;
     this.hold((wait_s) => {
       const since_ms = now_ms();
       return this.request('GET', '?wait=' + wait_s, null, {}, (message) => {
-        this.is_watching = false;
         this.deliver(message);
-        const again = () => this.watch();
-        if (now_ms() - since_ms > FIRST_POLL_MS) again();
-        else this.timer = setTimeout(again, this.poll_ms);
+        this.timer = setTimeout(() => this.watch(), now_ms() - since_ms > FIRST_POLL_MS ? 0 : this.poll_ms);
         this.poll_ms = Math.min(MAX_POLL_MS, this.poll_ms * 2);
       });
     });
@@ -191,39 +189,39 @@ export class HttpSocket {
 
   /** Makes a request that the server may hold, unless too many are. @param {(wait_s: number) => XMLHttpRequest} make */
   hold(make) {
-    const may_hold = held < MAX_HELD;
-    const request = make(may_hold ? HELD_S : 0);
-    if (!may_hold) return;
-    held += 1;
-    request.addEventListener('loadend', () => { held -= 1; }); // even when it is aborted
+    this.give_up(this.held_request); // or those that the server never answers would take all connections
+    const holds = Number(held < MAX_HELD);
+    held += holds;
+    const request = this.held_request = make(holds * HELD_S);
+    request.addEventListener('loadend', () => { held -= holds; }); // even when it is aborted
   }
 
   // -- requests
 
   /**
    * @param {string} method @param {string} path below the session's @param {string | Blob | null} body
-   * @param {Record<string, string>} headers
-   * @param {(message: Message, request: XMLHttpRequest) => void} then when it was answered as asked
+   * @param {Record<string, string>} [headers]
+   * @param {(message: Message, request: XMLHttpRequest) => void} [then] when it was answered as asked
    * @param {(status: number) => void} [on_refused] by another than an upload server; 0: there is no answer
    */
-  request(method, path, body, headers, then, on_refused) {
+  request(method, path, body, headers = {}, then = (message) => this.on_result(message), on_refused) {
     const request = new XMLHttpRequest();
     request.open(method, this.url + path);
-    if (this.token && method !== 'GET') request.setRequestHeader('Upload-Session', this.token);
+    if (this.session_token && method !== 'GET') request.setRequestHeader('Upload-Session', this.session_token);
     Object.keys(headers).forEach((name) => request.setRequestHeader(name, headers[name]));
-    request.onload = request.onerror = () => {
-      this.requests.delete(request);
+    request.onloadend = () => { // the browser may give it up, too
+      this.open_requests.delete(request);
       const { status } = request;
       const message = read_answer(request.responseText);
-      if (status === 204 || (message && message.MsgType !== 'MsgError')) {
+      if (message ? message.MsgType !== 'MsgError' : status === 204 && method === 'PUT') {
         then(/** @type {Message} */ (message), request);
         return;
       }
       if (!message && on_refused) on_refused(status);
       if (message) this.on_error(message, Number(request.getResponseHeader('Retry-After')));
-      this.lose(CLOSE_LOST, '');
+      this.lose();
     };
-    this.requests.add(request);
+    this.open_requests.add(request);
     request.send(body);
     return request;
   }
@@ -248,8 +246,7 @@ export class HttpSocket {
     if (this.onmessage) this.onmessage({ data: JSON.stringify(message) });
   }
 
-  /** @param {number} code @param {string} reason */
-  lose(code, reason) {
+  lose(code = CLOSE_LOST, reason = '') {
     const { onclose } = this;
     this.close();
     if (onclose) onclose({ code, reason });
@@ -263,12 +260,15 @@ export class HttpSocket {
   /** Gives all requests up. */
   stop() {
     clearTimeout(this.timer);
-    this.chunks = [];
+    this.next_chunks = [];
     this.last_text = '';
-    this.requests.forEach((request) => {
-      request.onload = request.onerror = null;
-      request.abort();
-    });
-    this.requests.clear();
+    this.open_requests.forEach((request) => this.give_up(request));
+  }
+
+  /** @param {XMLHttpRequest} request */
+  give_up(request) {
+    this.open_requests.delete(request);
+    request.onloadend = null;
+    request.abort();
   }
 }

@@ -120,6 +120,64 @@ test('a comparison whose answer never comes is made again, though all bytes are 
   assert.equal(page.request.path, 'POST ticket-1/session');
 });
 
+test('a completion that is asked for again gives the earlier request up: a browser has six connections for a host', async () => {
+  const page = new Page();
+  const uploader = await uploading(page, { file: new FakeFile(KIB) });
+  await store_all(page);
+  const asked = () => page.waiting.filter(({ method }) => method === 'POST').length;
+  for (let seconds = 0; seconds < 90; seconds += 1) {
+    await page.pass(1);
+    page.waiting.filter(({ method }) => method === 'GET').forEach((ping) => ping.says('MsgPong', {})); // it verifies the file
+    assert.equal(asked(), 1, `after ${seconds} s`);
+  }
+  assert.equal(uploader.connected, true);
+  page.request.says('MsgAllDone', { Success: true });
+  assert.deepEqual(endings(uploader), ['finished']);
+});
+
+for (const [what, answer] of Object.entries({
+  'says nothing': (request) => request.answers(204),
+  'acknowledges less': (request) => request.says('MsgStored', { Offset: 0 }),
+  'is that of another request': (request) => request.says('MsgPong', {}),
+})) {
+  test(`a chunk whose answer ${what} is not taken for stored: a new session sends it again`, async () => {
+    const page = new Page();
+    const uploader = await uploading(page, { file: new FakeFile(KIB) });
+    answer(chunks(page)[0]);
+    assert.deepEqual([uploader.state_msg, page.waiting.length], [LOST, 0]);
+    await page.pass(1);
+    await confirm(page);
+    assert.deepEqual(offsets(page), [0]);
+  });
+}
+
+for (const [what, path, reach] of [
+  ['the first request', 'POST ticket-1/session', async (page) => {
+    page.incoming.transport = 'http';
+    page.uploader().start();
+    await page.pass(0);
+  }],
+  ['a chunk', 'PATCH ticket-1/session', (page) => uploading(page)],
+  ['the completion', 'POST ticket-1/session/complete?wait=25', (page) => uploading(page, { file: new FakeFile(0) })],
+  ['a look at the end', 'GET ticket-1/session?wait=25', (page) => uploading(page, { offset: 10 * KIB, terms: { Arrived: true } })],
+  ['a cancel', 'DELETE ticket-1/session?reason=no', async (page) => (await uploading(page)).cancel('no')],
+]) {
+  for (const [how, ends] of Object.entries({
+    'an empty answer': (request) => request.answers(204),
+    'nothing, because the browser has given it up': (request) => request.end('abort'),
+  })) {
+    test(`${what} gets ${how}: another session begins after a second`, async () => {
+      const page = new Page();
+      await reach(page);
+      assert.equal(page.request.path, path);
+      ends(page.request);
+      assert.equal(page.waiting.length, 0);
+      await page.pass(1.1);
+      assert.equal(page.request.path, 'POST ticket-1/session');
+    });
+  }
+}
+
 test('chunks wait until the server has compared what it has', async () => {
   const page = new Page();
   const file = new FakeFile(10 * KIB);

@@ -210,7 +210,7 @@ function xml_http_request_of(page) {
 
     end(event) {
       this.is_over = true;
-      if (this['on' + event]) this['on' + event]();
+      for (const name of [event, 'loadend']) if (this['on' + name]) this['on' + name]();
       this.dispatchEvent(new Event('loadend'));
     }
 
