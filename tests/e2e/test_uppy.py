@@ -164,6 +164,24 @@ def test_complete_is_said_when_the_app_has_the_file_and_a_refusal_can_be_tried_a
     assert len(uppy.server.journaled()) == 2
 
 
+def test_each_reason_why_an_upload_waits_is_told_though_another_was_told_just_before(
+    clean_driver: Browser, uppy: Stage
+) -> None:
+    page = UppyPage(clean_driver, uppy)
+    in_uppy(clean_driver, "uppy.setOptions({ infoTimeout: 600_000 })")  # for so long Uppy drops events
+    begin_slowly(page, uppy)
+    uppy.server.kill()
+    page.wait_until_it_says("The connection was lost. Trying again soon.")
+    uppy.app.stop()
+    uppy.let_go()
+    uppy.server.start()
+    page.wait_until_it_says("All data has arrived, but the app ")
+    assert "Connecting." not in page.said()
+    picture(clean_driver, "uppy-5-two-reasons")
+    uppy.app.start()
+    page.wait_for_complete()
+
+
 @pytest.mark.parametrize("button", [REMOVE_ONE, CANCEL_ALL])
 def test_a_file_that_is_removed_is_cancelled_and_the_server_keeps_nothing(
     clean_driver: Browser, uppy: Stage, button: str

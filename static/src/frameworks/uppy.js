@@ -164,7 +164,10 @@ export class IncomingUploader extends BasePlugin {
     }
     const message = trouble_of(now);
     const said = message && message + (now.upload ? now.upload.next_retry_at : '');
-    if (message && said !== job.said) this.uppy.emit('upload-stalled', { message }, [file]);
+    if (message && said !== job.said) {
+      this.uppy.emit('upload-stalled', { message }, [file]);
+      this.say(message, 'warning'); // after one such event, Uppy shows none for some seconds, whatever they say
+    }
     job.said = said;
   }
 
@@ -188,14 +191,14 @@ export class IncomingUploader extends BasePlugin {
     const text = message || (upload ? upload.state_msg : '');
     const error = Object.assign(new Error(text), { name: 'UploadError', reason, code: upload ? upload.error_code : null });
     this.uppy.emit('upload-error', file, error);
-    this.say(text);
+    this.say(text, 'error'); // Uppy has the sentence in a tooltip only
     job.end();
   }
 
-  /** Uppy has the sentence in a tooltip only. @param {string} text */
-  say(text) {
+  /** Shows a sentence, unless it is there already. @param {string} text @param {'warning' | 'error'} type */
+  say(text, type) {
     const { info } = this.uppy.getState();
-    if (!info.some(({ message }) => message === text)) this.uppy.info(text, 'error', this.uppy.opts.infoTimeout);
+    if (!info.some(({ message }) => message === text)) this.uppy.info(text, type, this.uppy.opts.infoTimeout);
   }
 
   /** Forgets a file: Uppy has nothing more to do with it. @param {string} id @param {Job} job */
@@ -255,5 +258,5 @@ function meta_of({ meta }) {
 function trouble_of({ message, state, upload }) {
   if (state !== 'running') return '';
   if (!upload) return message;
-  return upload.retrying || (upload.state === 'waiting_for_app' && upload.reason) ? upload.state_msg : '';
+  return upload.next_retry_at || (upload.state === 'waiting_for_app' && upload.reason) ? upload.state_msg : '';
 }
