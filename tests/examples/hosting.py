@@ -20,8 +20,11 @@ from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.folder_errand import FolderBytes
 from tests.support.server import ROOT, RunningServer
+from tests.support.waiting import DEADLINE_S
 
 FINISHED_PATH: Final = "/api/backend/upload_finished"
+COPYING: Final = ("(store)", "(copy_in)")
+"""How the names of the examples' own threads end."""
 
 
 def load(example: str) -> ModuleType:
@@ -53,6 +56,7 @@ class HostedExample:
 
     def start(self, finish_delay_s: float) -> None:
         """Makes the app anew, as a restart of its process does."""
+        self._killed = set(threading.enumerate())
         options = {"finish_delay_s": finish_delay_s} if self._example == "2-dynamic" else {}
         self.app = load(self._example).make_app(
             public_incoming_host="",
@@ -63,6 +67,12 @@ class HostedExample:
             **options,
         )
         self.web = TestApp(self.app)
+
+    def settle(self) -> None:
+        """Waits for the threads that this app has started, because they write into the test's folder."""
+        for thread in set(threading.enumerate()) - self._killed:
+            if thread.name.endswith(COPYING):
+                thread.join(DEADLINE_S)
 
     def _recorded(self, environ: dict[str, Any], start_response: Any) -> Any:
         if environ["PATH_INFO"] == FINISHED_PATH:
@@ -115,3 +125,4 @@ def hosted(example: str, server: RunningServer, uploads_dir: Path) -> Iterator[H
     finally:
         http.shutdown()
         http.server_close()
+        app.settle()
