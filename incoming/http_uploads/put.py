@@ -33,7 +33,6 @@ from incoming.protocol.multipart_form import MEDIA_TYPE as FORM
 from incoming.protocol.request_checksum import RequestChecksums
 from incoming.wire import content_disposition
 
-NO_CHECKSUMS: Final = RequestChecksums()
 PLAIN_BODY: Final = "application/octet-stream"
 NOT_A_FILE: Final = ("", "application/x-www-form-urlencoded")
 """What a POST has that means no file, such as a form without an enctype: it has the name of the file only."""
@@ -110,7 +109,7 @@ class WholeFile:
 
 
 def receive_whole(
-    transfer: Transfer, body: RequestBody, checks: RequestChecksums = NO_CHECKSUMS, may_break_off: bool = True
+    transfer: Transfer, body: RequestBody, checks: RequestChecksums, may_break_off: bool = True
 ) -> None:
     """Stores a body that is a whole file. The part that is stored already is compared.
 

@@ -12,6 +12,7 @@ from incoming.core.lifecycle import State
 from incoming.http_uploads.put import receive_whole
 from incoming.http_uploads.transfer import FileDescription, Transfer
 from incoming.http_uploads.transfers import Transfers
+from incoming.protocol.request_checksum import RequestChecksums
 from tests.http_uploads.test_transfers import (
     CUT,
     DATA,
@@ -46,7 +47,7 @@ def put(house: SlowHouse, transfers: Transfers, ticket_id: str, content: bytes, 
     """Sends a whole file from its beginning."""
 
     def receive(transfer: Transfer, body: Any) -> None:
-        receive_whole(transfer, body)
+        receive_whole(transfer, body, RequestChecksums())
 
     body = FakeBody(content, *more, length_bytes=len(content) if not more else len(DATA))
     return Sending(house, transfers, ticket_id, body, WHOLE, after=complete_and_wait, receive=receive)

@@ -8,6 +8,7 @@ from typing import Final
 from incoming.core.object_address import ObjectAddress
 from incoming.storage.s3.keys import BucketAddress, check_key
 from incoming.storage.s3.store.client import S3Client, s3_errors
+from incoming.storage.s3.store.stored_objects import StoredObjects
 
 DESTINATION: Final = "destinationKey"
 
@@ -16,10 +17,16 @@ class S3Objects:
     """See storage.Objects."""
 
     def __init__(
-        self, client: S3Client, address: BucketAddress, prefixes: Sequence[str], lifetime_s: float
+        self,
+        client: S3Client,
+        stored: StoredObjects,
+        address: BucketAddress,
+        prefixes: Sequence[str],
+        lifetime_s: float,
     ) -> None:
         """`prefixes`: an app may name a key below one of these. `lifetime_s`: how long a URL is valid."""
         self._client = client
+        self._stored = stored
         self._address = address
         self._prefixes = prefixes
         self._lifetime_s = lifetime_s
@@ -37,6 +44,4 @@ class S3Objects:
 
     def is_there(self, ticket_id: str, destination: str = "") -> bool:
         """See storage.Objects."""
-        with s3_errors():
-            found = self._client.head(destination or self._address.object_key(ticket_id))
-        return found is not None and found.ticket_id == ticket_id
+        return self._stored.is_there(destination or self._address.object_key(ticket_id), ticket_id)

@@ -85,7 +85,9 @@ class S3Storage:
         self._writers: WeakValueDictionary[str, S3Writer] = WeakValueDictionary()
         """The newest of each upload."""
         self.checksums = S3Checksums(manifests, self._writers)
-        self.objects = S3Objects(client, address, options.destination_prefixes, options.url_lifetime_s)
+        self.objects = S3Objects(
+            client, self._stored, address, options.destination_prefixes, options.url_lifetime_s
+        )
         self.pickup = self
         self._context = WriterContext(
             client,

@@ -28,6 +28,8 @@ from incoming.storage.s3.objects import S3Objects
 from incoming.storage.s3.part_buffer import PartBody, PartBuffer
 from incoming.storage.s3.store.bodies import THREAD_BYTES, send_in_threads
 from incoming.storage.s3.store.client import BucketConfig, PutOptions, S3Client, S3Error
+from incoming.storage.s3.store.retrying import Retries
+from incoming.storage.s3.store.stored_objects import StoredObjects
 from tests.support.data import FileBytes
 from tests.support.ports import free_port
 from tests.support.relay import Relay
@@ -192,7 +194,8 @@ def test_a_clock_that_is_wrong_is_told_from_missing_rights(
 
 def test_curl_gets_an_object_by_its_url_until_that_expires(client: S3Client, key: str) -> None:
     client.put(key, body(b"content"), checksum(b"content"), "", PutOptions(only_if_new=True))
-    objects = S3Objects(client, BucketAddress(BUCKET), ["videos/"], 60.0)
+    stored = StoredObjects(client, Retries(GeventRuntime(), 0.0))
+    objects = S3Objects(client, stored, BucketAddress(BUCKET), ["videos/"], 60.0)
     address = objects.address("unused", key)
     assert (address.bucket, address.key) == (BUCKET, key)
     assert address.url not in repr(address)
