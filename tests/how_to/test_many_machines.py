@@ -94,6 +94,14 @@ def test_the_documented_rights_include_each_command_of_each_script() -> None:
     assert called <= {word[1:] for word in user.split() if word.startswith("+")}
 
 
+def test_each_redis_that_a_page_or_a_file_starts_syncs_a_change_before_it_answers() -> None:
+    files = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("compose*.yaml")]
+    texts = {file.name: file.read_text("utf-8") for file in files}
+    keep = {name: text for name, text in texts.items() if re.search(r"^[^`]*appendonly\W+yes", text, re.M)}
+    assert set(keep) == {"many-machines.md", "two-servers.md", "compose.scale.yaml"}
+    assert all(re.search(r"^[^`]*appendfsync\W+always", text, re.M) for text in keep.values())
+
+
 def test_a_user_with_the_documented_rights_can_do_nothing_else(tmp_path: Path) -> None:
     with RedisServer(tmp_path / "redis", *documented_lines()) as redis_server:
         url = f"redis://incoming:CHANGE-ME@127.0.0.1:{redis_server.port}"
