@@ -1,7 +1,7 @@
 """A real redis-server on a free port, with an append-only file, that a test can kill and start again.
 
-It syncs each change before it answers, as docs/how-to/many-machines.md says. With `everysec`, it keeps changes
-in its memory while a sync is under way, so a kill may lose what it has answered for.
+It syncs each change before it answers, as docs/how-to/many-machines.md says. With `everysec`, it keeps
+changes in its memory while a sync is under way, so a kill may lose what it has answered for.
 """
 
 from __future__ import annotations
