@@ -60,6 +60,7 @@ class Forms(Dialect):
 
     def _check(self, request: UploadRequest) -> None:
         """Raises what refuses any file, before the form is read."""
+        request.check_query_is_whole()
         uploads = self._transfers.uploads
         ticket = uploads.ticket(request.ticket_id)
         uploads.check_resumable(ticket)

@@ -48,6 +48,7 @@ class WholeBodies(Dialect):
 
     def answer(self, request: UploadRequest) -> Answer:
         """Stores the body of a PUT or POST. Raises IncomingError."""
+        request.check_query_is_whole()
         name, body_bytes = _name(request), _body_bytes(request)
         part = read_content_range(request.find_header(HEADER), body_bytes)
         is_whole = part is None or part.is_whole

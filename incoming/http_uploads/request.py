@@ -19,6 +19,7 @@ from incoming.core.errors import BadHeader, BadParameter, NotFound, UnsupportedC
 from incoming.core.parts import PARTS, part_number
 from incoming.http_uploads.body import BodyBroken, RequestBody, open_body
 from incoming.protocol import tus
+from incoming.protocol.part_fields import PartCount, find_part_count
 from incoming.protocol.rules import PREFIXES, UPLOADS_ROUTE
 from incoming.wire.media_type import media_type
 
@@ -118,6 +119,18 @@ class UploadRequest:
     def query(self, name: str) -> str:
         """Returns a field of the query string; an empty text when it is missing or can't be read."""
         return self._query.get(name, [""])[0]
+
+    def check_query_is_whole(self) -> None:
+        """Raises BadParameter if the query says that the body is one of several parts of a file."""
+        count = self.part_count
+        if count and count.parts > 1:
+            why = "says that the body is a part of a file. The client must send the file in one request"
+            raise BadParameter(count.field, why)
+
+    @property
+    def part_count(self) -> PartCount | None:
+        """What the query says of the parts of a file, as upload libraries do; None if it says nothing."""
+        return find_part_count({name: values[0] for name, values in self._query.items()})
 
     @cached_property
     def _query(self) -> dict[str, list[str]]:

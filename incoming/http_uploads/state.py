@@ -21,6 +21,8 @@ class UploadStates(Dialect):
 
     def answer(self, request: UploadRequest) -> Answer:
         """Answers GET. Raises UnknownTicket, StorageFailed, BadParameter."""
+        if request.part_count:
+            return Answer(204)  # resumable.js asks whether a part is stored, and takes 200 for a yes
         max_s, watch, look = request.wait_s(), self._transfers.watch, self._transfers.look
         progress = watch(request.ticket_id, max_s) if max_s else look(request.ticket_id)
         return self._views.state(request, progress)

@@ -14,6 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from incoming.core.errors import BadForm, FormTooLarge
+from incoming.protocol.part_fields import find_part_count, is_part_field
 from incoming.wire import content_disposition
 
 MEDIA_TYPE: Final = "multipart/form-data"
@@ -26,11 +27,6 @@ ENCODINGS: Final = {
 """The headers of a part by which its bytes are not the file itself."""
 IDENTITY_ENCODINGS: Final = frozenset((b"", b"identity", b"binary", b"7bit", b"8bit"))
 """What these may be. Browsers send none (RFC 7578 section 4.7)."""
-PART_COUNTS: Final = frozenset(
-    (b"dztotalchunkcount", b"resumableTotalChunks", b"flowTotalChunks", b"qqtotalparts")
-)
-"""Where Dropzone, resumable.js, flow.js and Fine Uploader say of how many forms a file is made."""
-MAX_COUNT_BYTES: Final = 20
 _ESCAPED: Final = ((b"%22", b'"'), (b"%0D", b"\r"), (b"%0A", b"\n"))
 """What browsers write in names instead of these (HTML standard, "multipart/form-data encoding algorithm")."""
 
@@ -69,8 +65,9 @@ class FormReader:
         self._offered_name: bytes | None = None
         """The name of the part that comes in now, if it is a file. An empty one has to have bytes, too."""
         self._is_in_file = self._has_file_field = self._has_begun = False
-        self._part_count: bytes | None = None
-        """What has come of the field that comes in now, if it is one of PART_COUNTS."""
+        self._part_field: str | None = None
+        """The name of the field that comes in now, if it may say that the file has several parts."""
+        self._part_fields: dict[str, bytearray] = {}
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -152,23 +149,29 @@ class FormReader:
         if self._offered_name is None and b"filename*" in disposition.lower():
             # RFC 7578 section 4.2 forbids it, and older versions of urllib3 send nothing else.
             self._offered_name = content_disposition.file_name(disposition.decode("latin-1")).encode()
-        is_count = self._offered_name is None and options.get(b"name") in PART_COUNTS
-        self._part_count = b"" if is_count else None
         if self._offered_name is not None:
             self._has_file_field = True
+        else:
+            self._begin_field(options.get(b"name", b"").decode("latin-1"))
         if self._offered_name:
             self._begin_file()
+
+    def _begin_field(self, name: str) -> None:
+        if is_part_field(name):
+            self._part_field = name
+            self._part_fields[name] = bytearray()
 
     def _begin_file(self) -> None:
         if self.file_name is not None:
             raise BadForm("The form has several files. This address takes one file.")
+        self._check_is_whole()
         self.file_name = file_name_of(self._offered_name or b"")
         self._file_headers = dict(self._part)
         self._is_in_file = True
 
     def _take(self, data: bytes, start: int, end: int) -> None:
-        if self._part_count is not None:
-            self._part_count = (self._part_count + data[start:end])[:MAX_COUNT_BYTES]
+        if self._part_field is not None:
+            self._part_fields[self._part_field] += data[start:end]
         if self._offered_name is None:
             return
         if not self._is_in_file:  # a file without a name: an empty one means that none was chosen
@@ -176,13 +179,20 @@ class FormReader:
         self._pieces.append(memoryview(data)[start:end])
 
     def _end_part(self) -> None:
-        if self._part_count is not None and self._part_count.strip() not in (b"", b"0", b"1"):
-            raise BadForm("The form has only a part of a file. The page must send the file in one form.")
+        self._part_field = None
         self._offered_name = None
         self._is_in_file = False
 
     def _end(self) -> None:
+        self._check_is_whole()
         self.is_complete = True
+
+    def _check_is_whole(self) -> None:
+        """Raises BadForm if the fields that have come say that the form has a part of a file."""
+        fields = {name: value.decode("latin-1") for name, value in self._part_fields.items()}
+        count = find_part_count(fields)
+        if count and count.parts > 1:
+            raise BadForm("The form has only a part of a file. The page must send the file in one form.")
 
 
 class _NoLog:

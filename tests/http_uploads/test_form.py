@@ -225,6 +225,7 @@ def test_a_form_with_another_digest_of_the_file_than_its_client_names_is_not_han
         (part(b"a", DATA, b"a", {"Content-Range": "bytes 0-299999/900000"}) + END, "a part of a file"),
         (part(b"dztotalchunkcount", b"3") + part(b"a", DATA, b"a") + END, "a part of a file"),
         (part(b"a", DATA, b"a") + part(b"flowTotalChunks", b"20") + END, "a part of a file"),
+        (part(b"chunk", b"0") + part(b"chunks", b"3") + part(b"a", DATA, b"a") + END, "a part of a file"),
         (part(b"a", DATA, b"a", {"Content-Encoding": "gzip"}) + END, "Content-Encoding is not supported"),
         (part(b"a", DATA, b"a", {"Content-Disposition": 'form-data; name="b"'}) + END, "two names"),
     ],
@@ -258,6 +259,33 @@ def test_a_form_whose_headers_say_that_it_has_a_part_of_a_file_is_not_taken_for_
     answer = send(upload, form(), FORM | headers)
     assert (answer.status, answer.headers["incoming-error"]) == (400, "bad_header")
     assert (state(upload), app.deliveries) == ("issued", [])
+
+
+PLAIN: Final = {"Content-Type": "application/octet-stream"}
+RESUMABLE: Final = "?resumableChunkNumber=1&resumableTotalChunks={parts}&resumableFilename=a.mov"
+
+
+@pytest.mark.parametrize(
+    "headers", [FORM, {"Content-Type": "application/octet-stream"}], ids=["form", "body"]
+)
+def test_a_request_whose_query_says_that_it_has_a_part_of_a_file_is_not_taken_for_the_whole(
+    new_http_upload: NewHttpUpload, app: ScriptedApp, headers: dict[str, str]
+) -> None:
+    upload = new_http_upload()
+    body = form() if headers is FORM else DATA
+    answer = upload.ask("POST", headers, body, RESUMABLE.format(parts=3))
+    assert (answer.status, answer.headers["incoming-error"]) == (400, "bad_parameter")
+    assert (state(upload), app.deliveries) == ("issued", [])
+    assert upload.ask("POST", headers, body, RESUMABLE.format(parts=1)).status == 200
+    assert [one.sha256 for one in app.deliveries] == [FILE.sha256]
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_client_that_asks_for_a_stored_part_is_told_that_none_is_there(
+    new_http_upload: NewHttpUpload, parts: int
+) -> None:
+    answer = new_http_upload().ask("GET", below=RESUMABLE.format(parts=parts))
+    assert (answer.status, answer.body) == (204, b"")
 
 
 def test_a_form_may_say_that_it_has_all_bytes(new_http_upload: NewHttpUpload, app: ScriptedApp) -> None:

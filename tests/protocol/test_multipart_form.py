@@ -213,6 +213,19 @@ def test_what_is_not_a_form_with_one_file_is_refused(
     assert not caplog.records, "the server logs one line of its own"
 
 
+@pytest.mark.parametrize("is_before", [True, False], ids=["before the file", "after it"])
+def test_a_form_with_one_of_several_parts_of_a_file_is_refused(is_before: bool) -> None:
+    fields = [field("chunk", b"0"), field("chunks", b"3")]
+    parts = [*fields, file(b"a", b"1")] if is_before else [file(b"a", b"1"), *fields]
+    with pytest.raises(BadForm, match="only a part of a file"):
+        read(form(*parts), 7)
+
+
+def test_a_file_among_the_fields_of_its_parts_is_no_number() -> None:
+    count = b'Content-Disposition: form-data; name="chunks"; filename="a"'
+    assert read(form(field("chunk", b"0"), part(count, b"3"))) == ("a", b"3")
+
+
 @pytest.mark.parametrize("encoding", ["binary", "8BIT", " 7bit "])
 def test_an_encoding_that_changes_nothing_is_accepted(encoding: str) -> None:
     assert read(form(of("Content-Transfer-Encoding", encoding))) == ("x", b"content")
