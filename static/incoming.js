@@ -13,7 +13,6 @@
   var MAX_HELD = 2;
   var FIRST_POLL_MS = 250;
   var MAX_POLL_MS = 8e3;
-  var MAX_REASON_CHARS = 4e3;
   var CLOSE_LOST = 1006;
   var CLOSE_RESTART = 1012;
   var TOO_LARGE_STATUS = 413;
@@ -79,7 +78,8 @@
           this.send_chunks();
           break;
         case "MsgCancel":
-          this.cancel(MsgData.Reason);
+          this.stop();
+          this.request("POST", "/cancel", text);
           break;
         case "MsgPing":
           this.request("GET", "", null, {}, (message) => this.deliver(message));
@@ -144,13 +144,6 @@
       const text = this.last_text;
       this.last_text = "";
       this.hold((wait_s) => this.request("POST", "/complete?wait=" + wait_s, text));
-    }
-    /** @param {string} reason */
-    cancel(reason) {
-      this.stop();
-      let text = reason;
-      while (encoded(text).length > MAX_REASON_CHARS) text = text.slice(0, text.length * 0.9);
-      this.request("DELETE", "?reason=" + encoded(text), null);
     }
     // -- the end
     /** @param {Message} message news, the end, or the acknowledgement of a cancel */
@@ -2768,6 +2761,7 @@
   }
 
   // src/upload.js
+  var MAX_REASON_CHARS = 2e3;
   var online_uploads = /* @__PURE__ */ new Set();
   var Upload = class {
     /** @param {string} ticket_id @param {Blob | FolderStream} file @param {incoming.Uploader} uploader */
@@ -2862,7 +2856,7 @@
     }
     send_cancel() {
       if (this.connection) this.connection.unanswered_s = 0;
-      this.send_message("MsgCancel", { Reason: this.cancel_msg });
+      this.send_message("MsgCancel", { Reason: this.cancel_msg.slice(0, MAX_REASON_CHARS) });
     }
     /** Cancels when the page's signal says so. @param {AbortSignal} signal */
     obey(signal) {

@@ -7,7 +7,8 @@
 | PATCH TICKET/session | a chunk, with Upload-Offset and Upload-Checksum | MsgStored |
 | POST TICKET/session/complete | MsgComplete | MsgAllDone; MsgNews if the app fails, or after `?wait=25` s |
 | GET TICKET/session | | the same; MsgPong while bytes are missing; `?wait=25` waits for something new |
-| DELETE TICKET/session | | MsgCancelAck, or MsgNews when it is too late; `?reason=` is for the app |
+| POST TICKET/session/cancel | MsgCancel | MsgCancelAck, or MsgNews when it is too late |
+| DELETE TICKET/session | | the same; `?reason=` is for the app. Proxies block it. |
 
 The token is that of the session's claim. Each request claims the upload with one that begins with it. After
 the token comes the length of the file, which counts once the client has shown that it has the same file. So a
@@ -76,11 +77,13 @@ class LibrarySession(Dialect):
                 return self._complete(request)
             case ("GET",):
                 return self._watch(request)
+            case ("POST", "cancel"):
+                return self._read_cancel(request)
             case ("DELETE",):
-                return self._cancel(request)
+                return self._cancel(request, request.query("reason"))
             case (_,):
                 raise MethodNotAllowed(OTHER_METHOD, "OPTIONS, POST, PUT, PATCH, GET, DELETE")
-            case (_, "complete"):
+            case (_, "complete" | "cancel"):
                 raise MethodNotAllowed(OTHER_METHOD, "OPTIONS, POST")
         raise NotFound("This is not an address of a session.")
 
@@ -194,8 +197,14 @@ class LibrarySession(Dialect):
             return _answer(messages.MsgNews(messages.NEWS_WAITING_FOR_APP, why=why))
         return _answer(messages.MsgNews(messages.NEWS_HANDING_OVER))
 
-    def _cancel(self, request: UploadRequest) -> Answer:
-        reason = request.query("reason")[:MAX_REASON_CHARS] or CANCELLED_BY_CLIENT
+    def _read_cancel(self, request: UploadRequest) -> Answer:
+        asked = messages.parse(_text(request))
+        if not isinstance(asked, messages.MsgCancel):
+            raise BadMessage("This request must have a MsgCancel.")
+        return self._cancel(request, asked.reason)
+
+    def _cancel(self, request: UploadRequest, reason: str) -> Answer:
+        reason = reason[:MAX_REASON_CHARS] or CANCELLED_BY_CLIENT
         try:
             self._uploads.cancel_by_request(request.ticket_id, reason)
         except WrongState:

@@ -13,7 +13,6 @@ const HELD_S = 25; // how long the server may hold a request until the app has t
 const MAX_HELD = 2; // of all uploads of the page: browsers have six connections for a host
 const FIRST_POLL_MS = 250; // where no request may be held, and the next time doubles
 const MAX_POLL_MS = 8000;
-const MAX_REASON_CHARS = 4000; // encoded: servers limit the length of an address
 const CLOSE_LOST = 1006;
 const CLOSE_RESTART = 1012;
 const TOO_LARGE_STATUS = 413;
@@ -92,7 +91,10 @@ export class HttpSocket {
         this.last_text = text;
         this.send_chunks();
         break;
-      case 'MsgCancel': this.cancel(MsgData.Reason); break;
+      case 'MsgCancel':
+        this.stop();
+        this.request('POST', '/cancel', text); // proxies block DELETE
+        break;
       case 'MsgPing': this.request('GET', '', null, {}, (message) => this.deliver(message)); break;
     }
   }
@@ -156,14 +158,6 @@ export class HttpSocket {
     const text = this.last_text;
     this.last_text = '';
     this.hold((wait_s) => this.request('POST', '/complete?wait=' + wait_s, text));
-  }
-
-  /** @param {string} reason */
-  cancel(reason) {
-    this.stop();
-    let text = reason;
-    while (encoded(text).length > MAX_REASON_CHARS) text = text.slice(0, text.length * 0.9);
-    this.request('DELETE', '?reason=' + encoded(text), null);
   }
 
   // -- the end

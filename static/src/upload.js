@@ -29,6 +29,8 @@ import { are_valid } from './wire.js';
 /** @typedef {import('./states.js').State} State */
 /** @typedef {import('./wire.js').Terms} Terms */
 
+const MAX_REASON_CHARS = 2000; // the server passes 1000 characters on, of up to two units each
+
 /** The uploads that want a connection. @type {Set<Upload>} */
 export const online_uploads = new Set();
 
@@ -146,7 +148,7 @@ export class Upload {
 
   send_cancel() {
     if (this.connection) this.connection.unanswered_s = 0;
-    this.send_message('MsgCancel', { Reason: this.cancel_msg });
+    this.send_message('MsgCancel', { Reason: this.cancel_msg.slice(0, MAX_REASON_CHARS) });
   }
 
   /** Cancels when the page's signal says so. @param {AbortSignal} signal */

@@ -173,6 +173,17 @@ def test_an_upload_over_http_pauses_resumes_and_is_cancelled(visit: Visit) -> No
     assert (fields["cancelled"], fields["cancelReason"]) == ("yes", "I have changed my mind ü.")
 
 
+@pytest.mark.parametrize("answer", ["405", "403", "501", "444"], ids=lambda answer: answer)
+def test_an_upload_is_cancelled_through_a_proxy_that_blocks_delete(visit: Visit, answer: str) -> None:
+    visit.proxy.say(f"{LARGE_BODIES} if ($request_method = DELETE) {{ return {answer}; }}")  # 444: it closes
+    visit.proxy.reload()
+    visit.begin()
+    visit.wait_for("uploader.frac_complete > 0.1")
+    visit.run("uploader.cancel()")
+    visit.wait_for("uploader.cancelled")
+    assert visit.app.wait_for(1)[0].fields["cancelled"] == "yes"
+
+
 def test_the_refusal_of_an_app_is_told_over_http(visit: Visit) -> None:
     visit.app.answers = [Reply(400, "no")]
     visit.network.bytes_per_s = 0

@@ -6,8 +6,9 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -258,18 +259,31 @@ def test_a_client_hears_that_the_app_does_not_take_its_file(
     assert session.watch(20)[0] == "MsgError"
 
 
+REASON = "ü & a half of a pair: \ud800"
+
+
+@pytest.mark.parametrize(
+    "cancel",
+    [
+        lambda session, reason: session.ask("POST", "MsgCancel", {"Reason": reason}, "/cancel"),
+        lambda session, reason: session.upload.ask(
+            "DELETE", below=f"/session?reason={quote(reason, errors='replace')}"
+        ),
+    ],
+    ids=["POST", "DELETE"],
+)
 def test_a_cancel_has_its_reason_and_comes_too_late_once_the_file_has_arrived(
-    new_http_upload: NewHttpUpload, app: ScriptedApp
+    new_http_upload: NewHttpUpload, app: ScriptedApp, cancel: Callable[[Session, str], HttpAnswer]
 ) -> None:
     session = Session(new_http_upload())
-    answer = session.upload.ask("DELETE", below="/session?reason=enough%20of%20it")
-    assert message(answer) == ("MsgCancelAck", {"Ack": True})
-    assert app.wait_for(1)[0].fields["cancelReason"] == "enough of it"
+    assert message(cancel(session, REASON)) == ("MsgCancelAck", {"Ack": True})
+    assert app.wait_for(1)[0].fields["cancelReason"] == REASON.replace("\ud800", "?")
     assert session.watch()[1]["Code"] == "cancelled"
+    assert message(cancel(session, REASON))[1]["Code"] == "cancelled", "the first answer may be lost"
     arrived = Session(new_http_upload())
     arrived.send_from(0)
     arrived.complete()
-    assert message(arrived.upload.ask("DELETE", below="/session"))[0] == "MsgAllDone"
+    assert message(cancel(arrived, ""))[0] == "MsgAllDone"
 
 
 CRC = {"Upload-Checksum": "crc32c AAAAAA=="}
@@ -283,6 +297,8 @@ PING = b'{"MsgType": "MsgPing", "MsgData": {}}'
         ("POST /session", {}, PING, (400, "bad_message")),
         ("POST /session", {}, b"x" * 70_000, (400, "bad_message")),
         ("POST /session/complete", {}, PING, (400, "bad_message")),
+        ("POST /session/cancel", {}, PING, (400, "bad_message")),
+        ("POST /session/cancel", {}, b"", (400, "bad_message")),
         ("PATCH /session", {"Upload-Offset": "0"}, b"x", (400, "bad_header")),
         ("PATCH /session", CRC, b"x", (400, "bad_header")),
         ("PATCH /session", {"Upload-Offset": "0", **CRC}, b"x", (400, "bad_header")),
@@ -290,6 +306,7 @@ PING = b'{"MsgType": "MsgPing", "MsgData": {}}'
         ("BREW /session", {}, b"", (405, "method_not_allowed")),
         ("GET /session/other", {}, b"", (404, "not_found")),
         ("GET /session/complete", {}, b"", (405, "method_not_allowed")),
+        ("DELETE /session/cancel", {}, b"", (405, "method_not_allowed")),
     ],
 )
 def test_bad_input_has_its_code_and_stores_nothing(
