@@ -22,7 +22,7 @@ from incoming.http_uploads.transfers import Transfers
 from incoming.http_uploads.views import FINISHED, HTML, Views
 from incoming.protocol import tus
 from incoming.protocol.body_place import check_whole
-from incoming.protocol.digests import content_digests, named_file_digest
+from incoming.protocol.digests import content_digests, file_digest_follows, named_file_digest
 from incoming.protocol.multipart_form import MAX_OTHER_BYTES, FormReader
 from incoming.protocol.request_checksum import RequestChecksums
 
@@ -44,7 +44,8 @@ class Forms(Dialect):
             checks = RequestChecksums(content_digests(find))
             digest = named_file_digest(find) or named_file_digest(request.find_header)
             check_whole(find)
-            file = FileDescription(length_bytes, name, file_digest=digest)
+            follows = file_digest_follows(request.find_header)
+            file = FileDescription(length_bytes, name, file_digest=digest, digest_follows=follows)
             pending.check()  # its name may come late: a newer request has the upload then
         with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             try:

@@ -48,7 +48,8 @@ class FormBody(RequestBody):
             self._checks.update(block)
             self._pieces.extend(self._reader.feed(bytes(block)))
         if self._form.at_end or not read_bytes:
-            self._checks.verify(self._form.trailers)
+            self.trailers = self._form.trailers
+            self._checks.verify(self.trailers)
             self._reader.finish()
             self._is_last = True
 

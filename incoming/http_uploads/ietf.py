@@ -35,6 +35,7 @@ from incoming.protocol.digests import (
     REPR_DIGEST,
     WANT_REPR_DIGEST,
     digest_value,
+    file_digest_follows,
     named_file_digest,
     wanted_hash,
 )
@@ -190,13 +191,20 @@ class _Exchange:
         """Returns what the client says of its file. An append says its length once its offset is right."""
         wanted = wanted_hash(self._find(WANT_REPR_DIGEST))
         asked = named_file_digest(self._find) or (FileDigest(wanted).text if wanted else "")
+        follows = file_digest_follows(self._find)
         if not self._creates:
-            return FileDescription(file_digest=asked)
+            return FileDescription(file_digest=asked, digest_follows=follows)
         metadata = tus.NO_METADATA  # tus-js-client sends its own header for it in this protocol, too
         with suppress(errors.BadHeader):
             metadata = tus.read_metadata(self._find)
         name = file_name(self._find("Content-Disposition")) or metadata.file_name
-        return FileDescription(part.length_bytes, name, upload_metadata=metadata.raw, file_digest=asked)
+        return FileDescription(
+            part.length_bytes,
+            name,
+            upload_metadata=metadata.raw,
+            file_digest=asked,
+            digest_follows=follows,
+        )
 
     def _begin(self, transfer: Transfer, part: ietf_draft.Transfer) -> None:
         """Checks where the request belongs, before any of its content is read."""

@@ -28,7 +28,7 @@ from incoming.http_uploads.views import JSON, Views
 from incoming.protocol import tus
 from incoming.protocol.body_place import check_upload_headers
 from incoming.protocol.content_range import HEADER, read_content_range
-from incoming.protocol.digests import named_file_digest
+from incoming.protocol.digests import file_digest_follows, named_file_digest
 from incoming.protocol.multipart_form import MEDIA_TYPE as FORM
 from incoming.protocol.request_checksum import RequestChecksums
 from incoming.wire import content_disposition
@@ -55,8 +55,8 @@ class WholeBodies(Dialect):
         start_bytes, file_bytes = (part.start_bytes, part.file_bytes) if part else (0, body_bytes)
         file_bytes = check_upload_headers(request.find_header, start_bytes, file_bytes)
         checks = tus.read_checksums(request.find_header)
-        named = named_file_digest(request.find_header)
-        file = FileDescription(file_bytes, name, file_digest=named)
+        named, follows = named_file_digest(request.find_header), file_digest_follows(request.find_header)
+        file = FileDescription(file_bytes, name, file_digest=named, digest_follows=follows)
         with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             if part and not is_whole:
                 transfer.check_offset(part.start_bytes)

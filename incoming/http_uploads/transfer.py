@@ -24,6 +24,7 @@ from incoming.core.progress import Progress
 from incoming.core.resume_check import Ranges
 from incoming.core.ticket import Ticket
 from incoming.http_uploads.body import BodyBroken, BodyInterrupted, RequestBody
+from incoming.protocol.digests import named_file_digest
 from incoming.protocol.flow_control import piece_limit_bytes
 from incoming.protocol.withheld import WithheldOffsets
 from incoming.registry import NewsListener
@@ -32,6 +33,7 @@ from incoming.runtime.fair_scheduler import is_contended
 from incoming.uploads.claims import ClaimedUpload, new_token
 from incoming.uploads.integrity import Keep
 from incoming.uploads.service import Uploads
+from incoming.wire.find_header import find_in
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class FileDescription:
     """What a client says of its file. It counts the first time, and not before `Transfer.prove`.
 
     `upload_metadata`: the header of tus, as it was sent. `file_digest`: see `core.file_digest`.
+    `digest_follows`: it is a trailer of the request, unless the file has a digest already.
     `proves`: the client shows that it has the same file, and sends the whole file's checksum at the end.
     """
 
@@ -59,6 +62,7 @@ class FileDescription:
     last_modified_ms: int = 0
     upload_metadata: str = ""
     file_digest: str = ""
+    digest_follows: bool = False
     proves: bool = False
 
 
@@ -178,6 +182,7 @@ class Transfer:
         self._body_end_bytes: int | None = None
         self._uploads = uploads
         self._is_part = of_part
+        self._digest_follows = False
         self._owes_flush = False
         """Whether `leave` has to do what completing the upload would have done."""
         self._receiving: Receiving = uploads.parts if of_part else uploads
@@ -218,6 +223,7 @@ class Transfer:
             token=self._position.new_token() if self._position else new_token(),
         )
         claimed = self._receiving.claim(self._ticket_id, event, self._hear, source, lease_s=LEASE_S)
+        self._digest_follows = file.digest_follows
         claimed.is_sending = lambda: self._body is not None
         self._claimed, self.offset_bytes = claimed, claimed.offset_bytes
         self._owes_flush = not claimed.is_kept()
@@ -402,6 +408,14 @@ class Transfer:
             self._owes_flush = True
             if self._is_part or self.missing_bytes != 0:  # else its completion is next, or `leave`
                 self._flush()
+            if self._digest_follows:
+                self._name_digest(body.trailers)
+
+    def _name_digest(self, trailers: Mapping[str, str]) -> None:
+        """Lets the digest of the file count that follows its bytes. Raises BadHeader, which keeps them."""
+        digest = named_file_digest(find_in(trailers))
+        if digest and self._claim.unproved is None:
+            self._uploads.name_digest(self._claim, digest)
 
     def _flush(self) -> None:
         """What was taken survives a kill from then on, and the claim too: the answer may tell."""

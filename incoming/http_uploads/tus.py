@@ -40,7 +40,7 @@ from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfer import FileDescription, Transfer
 from incoming.http_uploads.transfers import Transfers
 from incoming.protocol import tus
-from incoming.protocol.digests import named_file_digest
+from incoming.protocol.digests import file_digest_follows, named_file_digest
 from incoming.protocol.rules import CANCELLED_BY_CLIENT
 from incoming.protocol.tus import Extension, FinalUpload, Header, PartialUpload
 
@@ -133,6 +133,7 @@ class Tus(Dialect):
             metadata.file_name,
             upload_metadata=metadata.raw,
             file_digest=named_file_digest(request.find_header),
+            digest_follows=file_digest_follows(request.find_header),
         )
         with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             if has_content:
@@ -172,12 +173,12 @@ class Tus(Dialect):
         self._uploads.check_resumable(ticket)
         if ticket.is_assembled:
             raise InParts
-        digest = named_file_digest(request.find_header)
+        digest, follows = named_file_digest(request.find_header), file_digest_follows(request.find_header)
         said_bytes = self._said_bytes(request, ticket)
         is_begun = ticket.state is not State.ISSUED or ticket.length_bytes is not None
         if not is_begun and said_bytes is None and append.length_bytes is None:
             raise BadHeader(Header.LENGTH, NO_LENGTH)
-        file = FileDescription(said_bytes, file_digest=digest)
+        file = FileDescription(said_bytes, file_digest=digest, digest_follows=follows)
         with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             if transfer.missing_bytes == 0:
                 transfer.complete()  # it was whole already, but a kill or the disk was in the way

@@ -12,7 +12,7 @@ from incoming.core.errors import BadHeader
 from incoming.core.file_digest import FileDigest
 from incoming.core.hashes import SIZES_BYTES
 from incoming.protocol.request_checksum import Checksum, Checksums
-from incoming.wire.find_header import FindHeader
+from incoming.wire.find_header import FindHeader, announces
 from incoming.wire.structured_fields import dictionary, serialized
 
 CONTENT_DIGEST: Final = "Content-Digest"
@@ -66,6 +66,11 @@ def named_file_digest(find: FindHeader) -> str:
     """
     digest = read_digest(REPR_DIGEST, find(REPR_DIGEST))
     return FileDigest(digest.algorithm, digest.digest).text if digest else ""
+
+
+def file_digest_follows(find: FindHeader) -> bool:
+    """Returns whether the digest of the whole file is said to come as a trailer."""
+    return announces(find, REPR_DIGEST)
 
 
 def wanted_hash(value: str | None) -> str | None:

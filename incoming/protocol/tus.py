@@ -22,7 +22,7 @@ from incoming.protocol.digests import CONTENT_DIGEST, HASHES, content_digests
 from incoming.protocol.messages import MAX_INTEGER
 from incoming.protocol.request_checksum import DIGEST_BYTES, Checksum, Checksums, RequestChecksums
 from incoming.wire.base64_text import decoded
-from incoming.wire.find_header import FindHeader
+from incoming.wire.find_header import FindHeader, announces, find_in
 from incoming.wire.media_type import media_type
 
 VERSION: Final = "1.0.0"
@@ -185,30 +185,31 @@ def read_checksums(find: FindHeader) -> RequestChecksums:
     announced and does not come, that is an error for Upload-Checksum, as tus says. A proxy may have dropped a
     Content-Digest, which nobody has to compare, so its absence is none.
     """
-    name, digest_name = Header.CHECKSUM.lower(), CONTENT_DIGEST.lower()
     digests = content_digests(find)
     in_header = tuple(read_checksum(text) for text in [find(Header.CHECKSUM)] if text is not None)
-    announced = {one.strip().lower() for one in (find("Trailer") or "").split(",")}
+    follows, digest_follows = announces(find, Header.CHECKSUM), announces(find, CONTENT_DIGEST)
     is_chunked = "chunked" in (find("Transfer-Encoding") or "").lower()
-    if name in announced and not is_chunked:
+    if follows and not is_chunked:
         raise BadHeader("Trailer", f"announces {Header.CHECKSUM}, but only a chunked body can have a trailer")
 
     def read_trailers(trailers: Mapping[str, str]) -> Checksums:
         found: Checksums = ()
-        if name in announced:
-            if name not in trailers:
+        find_trailer = find_in(trailers)
+        if follows:
+            text = find_trailer(Header.CHECKSUM)
+            if text is None:
                 raise BadHeader(Header.CHECKSUM, "was announced as a trailer, but did not come")
-            found = (read_checksum(trailers[name].strip(" \t")),)
+            found = (read_checksum(text),)
             if in_header and in_header != found:
                 raise BadHeader(Header.CHECKSUM, "has a different value than the trailer of this name")
-        if digest_name in announced:
-            found += content_digests({CONTENT_DIGEST: trailers.get(digest_name)}.get)
+        if digest_follows:
+            found += content_digests(find_trailer)
         return found
 
     expected: set[str] = set()
-    if name in announced:
+    if follows:
         expected.update([one.algorithm for one in in_header] or ALGORITHMS)
-    if digest_name in announced and is_chunked:
+    if digest_follows and is_chunked:
         expected.update(HASHES.values())
     return RequestChecksums(in_header + digests, read_trailers if expected else None, expected)
 

@@ -15,7 +15,7 @@ from typing import Final, cast
 from incoming.core.checkpoints import Checkpoint, last
 from incoming.core.checksum import checksum, combine
 from incoming.core.errors import BytesLost, IncomingError, StorageFailed, WrongFile, WrongState
-from incoming.core.lifecycle import Proved, Record, SetLength
+from incoming.core.lifecycle import Claim, Proved, Record, SetLength
 from incoming.core.resume_check import Ranges, split_range
 from incoming.core.ticket import Ticket
 from incoming.storage import FolderWriter, Writer
@@ -68,6 +68,17 @@ class FileProof:
             claim.unproved = None
             if claim.ticket.hashes != hashes:
                 self.integrity.begin(claim.ticket, writer.taken_bytes)
+
+    def name_digest(self, claim: ClaimedUpload, file_digest: str) -> None:
+        """A client that has proved its file names its digest (see `core.file_digest`) after the bytes.
+
+        Raises as `prove`.
+        """
+        ticket = claim.ticket
+        claim.unproved = Claim(
+            None, ticket.name, ticket.last_modified_ms, ticket.needs_proof, file_digest=file_digest
+        )
+        self.prove(claim)
 
     def prove_by_word(self, claim: ClaimedUpload) -> None:
         """Believes what a client says of its file, if its protocol has no proof. The client sends bytes.

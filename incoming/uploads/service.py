@@ -300,6 +300,10 @@ class Uploads:
         """See FileProof.check_same."""
         self._proof.check_same(claim, crcs)
 
+    def name_digest(self, claim: ClaimedUpload, file_digest: str) -> None:
+        """See FileProof.name_digest."""
+        self._proof.name_digest(claim, file_digest)
+
     def stored_checksum(self, claim: ClaimedUpload) -> int | None:
         """See FileProof.stored_checksum."""
         return self._proof.stored_checksum(claim)

@@ -514,6 +514,74 @@ def test_a_digest_may_come_after_a_chunked_body(
         assert upload.ask("HEAD").offset_bytes == 0
 
 
+FORM_HEAD: Final = b'--b\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n'
+WAYS: Final[dict[str, tuple[str, dict[str, str], bytes, bytes]]] = {
+    "PUT": ("PUT", {}, b"", b""),
+    "form": ("POST", {"Content-Type": "multipart/form-data; boundary=b"}, FORM_HEAD, b"\r\n--b--\r\n"),
+    "tus": (
+        "POST",
+        {
+            "Tus-Resumable": "1.0.0",
+            "Upload-Length": str(LARGE_BYTES),
+            "Content-Type": "application/offset+octet-stream",
+        },
+        b"",
+        b"",
+    ),
+    "IETF": ("POST", {"Upload-Draft-Interop-Version": "8", "Upload-Complete": "?1"}, b"", b""),
+}
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+@pytest.mark.parametrize(("method", "headers", "before", "after"), WAYS.values(), ids=WAYS)
+def test_the_digest_of_the_file_may_come_after_a_chunked_body(  # noqa: PLR0913, PLR0917 - its inputs
+    new_http_upload: NewHttpUpload, app: ScriptedApp, method: str, headers: dict[str, str], before: bytes,
+    after: bytes, is_right: bool,
+) -> None:  # fmt: skip
+    file = FileBytes(LARGE_BYTES, 5)
+    data, upload = file.read(0, LARGE_BYTES), new_http_upload()
+    said = digest("sha-512", data if is_right else data[1:])
+    announced = {"Transfer-Encoding": "chunked", "Trailer": "repr-digest"}
+    with upload.open(method, {**headers, **announced}) as request:
+        request.send_chunk(before + data + after)
+        request.send(f"0\r\nRepr-Digest: {said}\r\n\r\n".encode())
+        while (answer := request.answer()).status < 200:
+            pass  # an interim one
+    if is_right:
+        assert 200 <= answer.status < 300
+        assert [one.sha256 for one in app.deliveries] == [file.sha256]
+    else:
+        assert code_of(answer) == (422, "digest_mismatch")
+        wait_until(lambda: app.deliveries, "the app is told")
+        assert "digest" in app.deliveries[0].fields["cancelReason"]
+
+
+def test_the_digest_of_the_file_may_come_after_its_last_part(
+    new_http_upload: NewHttpUpload, app: ScriptedApp
+) -> None:
+    upload = new_http_upload(lengthBytes=str(SIZE_BYTES))
+    put_part(upload, 0, HALF)
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Offset": str(HALF), "Trailer": "Repr-Digest"}
+    media_type = {"Content-Type": "application/offset+octet-stream", "Transfer-Encoding": "chunked"}
+    with upload.open("PATCH", {**tus, **media_type}) as request:
+        request.send_chunk(DATA[HALF:])
+        request.send(f"0\r\nRepr-Digest: {digest('md5', DATA[1:])}\r\n\r\n".encode())
+        assert code_of(request.answer()) == (422, "digest_mismatch")
+    assert all(one.fields["cancelled"] == "yes" for one in app.deliveries)
+
+
+def test_a_malformed_digest_after_the_body_is_refused_and_the_file_may_come_again(
+    new_http_upload: NewHttpUpload, app: ScriptedApp
+) -> None:
+    upload = new_http_upload()
+    with upload.open("PUT", {"Transfer-Encoding": "chunked", "Trailer": "Repr-Digest"}) as request:
+        request.send_chunk(DATA)
+        request.send(b"0\r\nRepr-Digest: sha-256=:AAAA:\r\n\r\n")
+        assert code_of(request.answer()) == (400, "bad_header")
+    assert not app.deliveries
+    assert_finished(put(upload, headers={"Repr-Digest": digest("sha-256", DATA)}), app)
+
+
 def test_a_body_without_a_length_is_not_finished_before_the_length_that_its_header_says(
     new_http_upload: NewHttpUpload, app: ScriptedApp
 ) -> None:
