@@ -16,6 +16,7 @@ import click
 from incoming.client.address import BadAddress, parse
 from incoming.commands import machine_checks
 from incoming.commands.machine_findings import MachineFinding
+from incoming.commands.option_types import FILLED
 from incoming.commands.proxy_checks import Doctor
 from incoming.commands.proxy_findings import SHIPPED, Finding, Grade, Topic, Unreachable
 from incoming.commands.setting_options import config_option, settings
@@ -35,12 +36,14 @@ MACHINE_VERDICTS: Final = ("This machine is ready for the server.", "")
 
 
 @click.command()
-@click.argument("url", required=False)
+@click.argument("url", required=False, type=FILLED)
 @click.option(
     "--hold", "hold_s", type=click.IntRange(0, PROBE_MAX_HOLD_S), default=HOLD_S, show_default=True,
     help="How many seconds the server delays an answer, to find timeouts. 0 skips this check.",
 )  # fmt: skip
-@click.option("--ca-file", help="Certificates (PEM) to trust besides those of the system.")
+@click.option(
+    "--ca-file", type=FILLED, metavar="FILE", help="Certificates (PEM) to trust besides those of the system."
+)
 @click.option("--insecure", is_flag=True, help="Accept any certificate.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each finding.")
 @config_option

@@ -13,6 +13,7 @@ from typing import Any, Final
 import click
 
 from incoming.client.address import is_http
+from incoming.commands.option_types import FILLED
 from incoming.commands.server_client import NotReached, Remote, Unreachable, sentence
 from incoming.commands.setting_options import setting_options, settings
 from incoming.core.errors import IncomingError
@@ -37,17 +38,17 @@ def _with_a_server(function: Callable[..., None]) -> Callable[..., None]:
     """Passes the server to a command as its first argument, and prints errors as sentences."""
 
     @wraps(function)
-    def command(config_file: str | None, server: str, **given: Any) -> None:
+    def command(config_file: str | None, server: str | None, **given: Any) -> None:
         if server and not is_http(server):
             raise click.BadParameter(f"{server} is not an http address.", param_hint="--server")
         options = {name: given.pop(name) for name in PLACE}
         try:
-            function(Remote(settings(config_file, options), server), **given)
+            function(Remote(settings(config_file, options), server or ""), **given)
         except (IncomingError, NotReached) as exc:
             sys.exit(sentence(exc))
 
     where = click.option(
-        "--server", default="", metavar="URL", help="The URL of the server, if it differs from the settings."
+        "--server", type=FILLED, metavar="URL", help="The URL of the server, if it differs from the settings."
     )
     return where(setting_options(command, PLACE))
 
@@ -88,7 +89,7 @@ def uploads(remote: Remote, everything: bool, state: str | None, watch: bool, as
 
 
 @click.command()
-@click.argument("upload_id", metavar="ID")
+@click.argument("upload_id", metavar="ID", type=FILLED)
 @_with_a_server
 def retry(remote: Remote, upload_id: str) -> None:
     """Retry a failed handover, for example when the app is repaired.
@@ -100,7 +101,7 @@ def retry(remote: Remote, upload_id: str) -> None:
 
 
 @click.command()
-@click.argument("upload_id", metavar="ID")
+@click.argument("upload_id", metavar="ID", type=FILLED)
 @_with_a_server
 def cancel(remote: Remote, upload_id: str) -> None:
     """Cancel an upload: its file is removed, and its client and its app are notified.

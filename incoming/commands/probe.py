@@ -15,6 +15,7 @@ import requests
 
 from incoming.client.address import is_http
 from incoming.client.request_failure import why
+from incoming.commands.option_types import FILLED
 from incoming.core.errors import BadParameter, NotAllowed
 from incoming.runtime.logs import printable
 
@@ -52,7 +53,7 @@ def judge(status: int, code: str) -> Finding:
 
 
 @click.command()
-@click.argument("url")
+@click.argument("url", type=FILLED)
 @click.option("--insecure", is_flag=True, help="Accept any certificate.")
 def probe(url: str, insecure: bool) -> None:
     """Find out whether strangers can use the backend routes through a proxy.

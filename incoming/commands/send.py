@@ -29,6 +29,7 @@ from incoming.client.protocol.events import Ending, Options, Outcome, Stop
 from incoming.client.protocol.session import Session
 from incoming.client.source import FileChanged, FileUnreadable, Source
 from incoming.client.ticket_request import NoTicket
+from incoming.commands.option_types import FILLED
 from incoming.core import folder_names
 from incoming.core.errors import BadFolder
 from incoming.core.ticket import FOLDER
@@ -49,11 +50,14 @@ EXIT_CODES: Final = {
 @click.command("send", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True,
                 type=click.Path(exists=True, readable=True, path_type=Path))  # fmt: skip
-@click.option("--ticket", "ticket_id", metavar="ID", help="The ticket that the app got from the server.")
-@click.option("--url", metavar="URL", help="An address of the app that returns a ticket, as text or JSON.")
+@click.option("--ticket", "ticket_id", type=FILLED, metavar="ID",
+              help="The ticket that the app got from the server.")  # fmt: skip
+@click.option("--url", type=FILLED, metavar="URL",
+              help="An address of the app that returns a ticket, as text or JSON.")  # fmt: skip
 @click.option("--method", type=click.Choice(["GET", "POST"], case_sensitive=False), default="POST",
               metavar="GET|POST", show_default=True, help="The HTTP method for --url.")  # fmt: skip
-@click.option("--server", metavar="URL", help="The Incoming!! server: http(s)://host[:port][/prefix]. "
+@click.option("--server", type=FILLED, metavar="URL",
+              help="The Incoming!! server: http(s)://host[:port][/prefix]. "
               f"[default: the server in the app's answer, or {DEFAULT_SERVER}]")  # fmt: skip
 @click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
               help="Certificates (PEM) to trust in addition to the system's.")  # fmt: skip

@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from incoming.commands import demo
+from incoming.commands.option_types import FILLED
 from incoming.commands.setting_options import given, setting_options
 from incoming.composition.service import Service
 from incoming.core.errors import BadSetting, IncomingError
@@ -37,7 +38,7 @@ CTRL_C = "  Ctrl-C stops it. Uploads resume at the next start."
 
 @click.command()
 @click.option("--examples", is_flag=True, help="Also run the example apps, in this process.")
-@click.option("--examples-ports", default="4001,4002,4003,4005,4006", metavar="PORTS",
+@click.option("--examples-ports", type=FILLED, default="4001,4002,4003,4005,4006", metavar="PORTS",
               help="The ports of the example apps. [default: 4001,4002,4003,4005,4006]")  # fmt: skip
 @setting_options
 def serve(config_file: str | None, examples: bool, examples_ports: str, **options: str | None) -> None:
