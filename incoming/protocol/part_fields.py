@@ -52,10 +52,13 @@ def find_part_count(fields: Mapping[str, str]) -> PartCount | None:
     for members in (values, *objects):
         for name, indexes in _INDEXES.items():
             count = _integer(members.get(name.lower()))
-            is_index_right = any(0 <= _integer(members.get(index)) <= count for index in indexes)
-            if count > 0 and (is_index_right or not indexes):
+            if count > 0 and _has_index(members, indexes, count):
                 return PartCount(name, count)
     return None
+
+
+def _has_index(members: Mapping[str, object], indexes: tuple[str, ...], count: int) -> bool:
+    return not indexes or any(0 <= _integer(members.get(index)) <= count for index in indexes)
 
 
 def _members(text: str) -> dict[str, object]:

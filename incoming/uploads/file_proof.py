@@ -76,7 +76,7 @@ class FileProof:
         """
         ticket = claim.ticket
         claim.unproved = Claim(
-            None, ticket.name, ticket.last_modified_ms, ticket.needs_proof, file_digest=file_digest
+            None, ticket.name, ticket.last_modified_ms, proves=ticket.needs_proof, file_digest=file_digest
         )
         self.prove(claim)
 

@@ -265,9 +265,7 @@ PLAIN: Final = {"Content-Type": "application/octet-stream"}
 RESUMABLE: Final = "?resumableChunkNumber=1&resumableTotalChunks={parts}&resumableFilename=a.mov"
 
 
-@pytest.mark.parametrize(
-    "headers", [FORM, {"Content-Type": "application/octet-stream"}], ids=["form", "body"]
-)
+@pytest.mark.parametrize("headers", [FORM, PLAIN], ids=["form", "body"])
 def test_a_request_whose_query_says_that_it_has_a_part_of_a_file_is_not_taken_for_the_whole(
     new_http_upload: NewHttpUpload, app: ScriptedApp, headers: dict[str, str]
 ) -> None:

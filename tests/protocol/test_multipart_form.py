@@ -221,7 +221,7 @@ def test_a_form_with_one_of_several_parts_of_a_file_is_refused(is_before: bool) 
         read(form(*parts), 7)
 
 
-def test_a_file_among_the_fields_of_its_parts_is_no_number() -> None:
+def test_a_file_is_not_read_as_the_number_of_its_parts() -> None:
     count = b'Content-Disposition: form-data; name="chunks"; filename="a"'
     assert read(form(field("chunk", b"0"), part(count, b"3"))) == ("a", b"3")
 
